@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef BASE_EV_H
+#define BASE_EV_H
+
+#include "base/sys.h"
+
+/*
+ * One epoll loop per thread. All calls but ev_call(), ev_call_wait() and ev_stop() belong to the thread that runs the loop
+ * (or to any one thread while it does not run yet).
+ */
+struct ev;
+struct ev_src;
+typedef void (*ev_fd_fn)(void *arg, uint32_t events);
+typedef void (*ev_fn)(void *arg);
+
+int ev_new(struct sys *s, struct ev **out) __must_check;
+
+/** ev_free() - also drops sources and timers that are left; NULL is fine. */
+void ev_free(struct ev *ev);
+
+/** ev_add() - watch fd for EPOLLIN/EPOLLOUT...; level triggered. The fd stays the caller's. */
+int ev_add(struct ev *ev, int fd, uint32_t events, ev_fd_fn fn, void *arg, struct ev_src **out) __must_check;
+
+/** ev_mod() - change the events watched for. */
+int ev_mod(struct ev_src *src, uint32_t events) __must_check;
+
+/** ev_del() - legal in any callback, its own included; memory goes at the end of the turn. NULL is fine. */
+void ev_del(struct ev_src *src);
+
+/** ev_timer() - call fn once, after delay_ns; ev_del() cancels. The source is gone after the call. */
+int ev_timer(struct ev *ev, uint64_t delay_ns, ev_fn fn, void *arg, struct ev_src **out) __must_check;
+
+/** ev_call() - run fn(arg) on the loop's thread, in order of the calls. Any thread; -ENOMEM or 0. */
+int ev_call(struct ev *ev, ev_fn fn, void *arg) __must_check;
+
+/** ev_run() - until ev_stop(); 0 or -errno. */
+int ev_run(struct ev *ev) __must_check;
+
+/** ev_turn() - one wait of at most timeout_ms (-1: no limit) and its callbacks. For tests. */
+int ev_turn(struct ev *ev, int timeout_ms) __must_check;
+
+/** ev_stop() - let ev_run() return after this turn; any thread. */
+void ev_stop(struct ev *ev);
+
+#endif
