@@ -13,13 +13,13 @@ enum opt_type {
 	OPT_END = 0,
 	OPT_STR,  /* char *: strdup'd, not empty */
 	OPT_BOOL, /* int: on|off|yes|no|true|false|1|0; as a long option also bare */
-	OPT_U32,  /* uint32_t, decimal or 0x; min..max */
+	OPT_U32,  /* uint32_t, decimal or 0x; min..max (max 0: none) */
 	OPT_SIZE, /* uint64_t bytes, K M G suffix; min..max (max 0: none) */
 	OPT_ENUM, /* int: index into choices, which ends with NULL */
 	OPT_MAC,  /* struct mac */
 	OPT_BDF,  /* struct bdf */
-	OPT_LIST, /* struct opt_set: "0-3,7"; in key=value arguments '+' separates ("0-3+7"), ',' being taken */
-	OPT_SUB,  /* a nested key=value argument; handed to fn */
+	OPT_LIST, /* struct opt_set: "0-3,7" or "0-3+7"; both work inside key=value arguments too */
+	OPT_SUB,  /* a nested key=value argument; handed to fn; repeatable when many is set */
 	OPT_FN,   /* handed to fn as text; repeatable */
 };
 
@@ -46,6 +46,7 @@ struct opt_set {
  * @complete: "file", "netdev", "pci", "block" or NULL: what the shell completes
  * @group:   heading in help and man page, or NULL
  * @required: the argument must be there
+ * @many:    OPT_SUB: may be given more than once (OPT_FN always may)
  */
 struct opt {
 	const char *name;
@@ -54,7 +55,7 @@ struct opt {
 	uint64_t min, max;
 	const char *const *choices;
 	const struct opt *sub;
-	bool first, required;
+	bool first, required, many;
 	int (*fn)(void *target, const char *text, struct err *e);
 	const char *arg, *help, *complete, *group;
 };
@@ -62,6 +63,7 @@ struct opt {
 /**
  * opt_parse_kv() - parse "key=value,key=value" into target
  * Unknown keys name the nearest known one; a key given twice is an error. A ',' inside a value is written ',,'.
+ * An item that starts with a digit and has no '=' continues an OPT_LIST before it: "4,pin=0-3,7".
  * Return: 0 or -EINVAL with e filled. Strings set so far stay in target: opt_free() frees them.
  */
 int opt_parse_kv(const struct opt *table, void *target, const char *text, struct err *e) __must_check;
@@ -83,6 +85,12 @@ void opt_free(const struct opt *table, void *target);
 
 /** opt_help() - the option list of --help; long_opts: with leading dashes. Nested tables are indented below. */
 void opt_help(const struct opt *table, bool long_opts, FILE *f);
+
+/** opt_arg_text() - name of the value in help texts ("FILE", "on|off", "auto|vfio"); returns buf. */
+char *opt_arg_text(const struct opt *o, char *buf, size_t size);
+
+/** opt_nearest_word() - as opt_nearest(), over words that end with NULL. */
+const char *opt_nearest_word(const char *const *words, const char *word);
 
 /** opt_nearest() - the name in table closest to word (edit distance <= 3), or NULL. */
 const char *opt_nearest(const struct opt *table, const char *word);
