@@ -18,17 +18,18 @@ struct err {
 	char text[1000];
 };
 
-/** err_set() - record code (a negative errno) and a sentence; returns code, so: return err_set(...). */
+/** err_set() - record code (a negative errno) and a sentence; returns code, so: return
+ * err_set(...). */
 int err_set(struct err *e, int code, const char *fmt, ...) __printf(3, 4);
 
 /** err_sys() - as err_set(), with ": " and the words of errno code appended. */
 int err_sys(struct err *e, int code, const char *fmt, ...) __printf(3, 4);
 
-/** err_prefix() - put words in front of the recorded sentence; returns the recorded code. */
-int err_prefix(struct err *e, const char *fmt, ...) __printf(2, 3);
+/** err_prefix() - put words in front of the recorded sentence. */
+void err_prefix(struct err *e, const char *fmt, ...) __printf(2, 3);
 
-/** err_append() - put words behind the recorded sentence (": remedy"); returns the recorded code. */
-int err_append(struct err *e, const char *fmt, ...) __printf(2, 3);
+/** err_append() - put words behind the recorded sentence (": remedy"). */
+void err_append(struct err *e, const char *fmt, ...) __printf(2, 3);
 
 /** err_clear() - forget what was recorded. */
 void err_clear(struct err *e);

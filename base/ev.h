@@ -5,8 +5,8 @@
 #include "base/sys.h"
 
 /*
- * One epoll loop per thread. All calls but ev_call(), ev_call_wait() and ev_stop() belong to the thread that runs the loop
- * (or to any one thread while it does not run yet).
+ * One epoll loop per thread. All calls but ev_call(), ev_call_wait() and ev_stop() belong to the
+ * thread that runs the loop (or to any one thread while it does not run yet).
  */
 struct ev;
 struct ev_src;
@@ -19,18 +19,23 @@ int ev_new(struct sys *s, struct ev **out) __must_check;
 void ev_free(struct ev *ev);
 
 /** ev_add() - watch fd for EPOLLIN/EPOLLOUT...; level triggered. The fd stays the caller's. */
-int ev_add(struct ev *ev, int fd, uint32_t events, ev_fd_fn fn, void *arg, struct ev_src **out) __must_check;
+int ev_add(struct ev *ev, int fd, uint32_t events, ev_fd_fn fn, void *arg,
+	   struct ev_src **out) __must_check;
 
 /** ev_mod() - change the events watched for. */
 int ev_mod(struct ev_src *src, uint32_t events) __must_check;
 
-/** ev_del() - legal in any callback, its own included; memory goes at the end of the turn. NULL is fine. */
+/** ev_del() - legal in any callback, its own included; memory goes at the end of the turn. NULL is
+ * fine. */
 void ev_del(struct ev_src *src);
 
-/** ev_timer() - call fn once, after delay_ns; ev_del() cancels. The source is gone after the call. */
-int ev_timer(struct ev *ev, uint64_t delay_ns, ev_fn fn, void *arg, struct ev_src **out) __must_check;
+/** ev_timer() - call fn once, after delay_ns; ev_del() cancels. The source is gone after the call.
+ */
+int ev_timer(struct ev *ev, uint64_t delay_ns, ev_fn fn, void *arg,
+	     struct ev_src **out) __must_check;
 
-/** ev_call() - run fn(arg) on the loop's thread, in order of the calls. Any thread; -ENOMEM or 0. */
+/** ev_call() - run fn(arg) on the loop's thread, in order of the calls. Any thread; -ENOMEM or 0.
+ */
 int ev_call(struct ev *ev, ev_fn fn, void *arg) __must_check;
 
 /** ev_run() - until ev_stop(); 0 or -errno. */

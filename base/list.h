@@ -9,9 +9,9 @@ struct list {
 	struct list *next, *prev;
 };
 
-#define LIST_INIT(name)                                                                            \
-	{                                                                                          \
-		&(name), &(name)                                                                   \
+#define LIST_INIT(name)          \
+	{                        \
+		&(name), &(name) \
 	}
 
 static inline void list_init(struct list *l)
@@ -47,7 +47,7 @@ static inline void list_del(struct list *n)
 #define list_entry(ptr, type, member) container_of(ptr, type, member)
 
 /* pos is a struct list *; nxt one more, so that pos may be deleted inside the body. */
-#define list_for_each(pos, nxt, head)                                                              \
+#define list_for_each(pos, nxt, head) \
 	for (pos = (head)->next, nxt = pos->next; pos != (head); pos = nxt, nxt = pos->next)
 
 #endif

@@ -22,8 +22,8 @@ struct log {
 };
 
 /**
- * struct log_limit - allows a burst of lines, then one in a while; for guest- or peer-triggered messages
- * Zero-initialised is ready. One per call site or device; owned by one thread.
+ * struct log_limit - allows a burst of lines, then one in a while; for guest- or peer-triggered
+ * messages Zero-initialised is ready. One per call site or device; owned by one thread.
  */
 struct log_limit {
 	uint64_t next_ns;
@@ -31,16 +31,18 @@ struct log_limit {
 	unsigned long dropped;
 };
 
-/** log_stderr_sink() - the usual sink: "sluice: warning: text" on standard error, one write per line. */
+/** log_stderr_sink() - the usual sink: "sluice: warning: text" on standard error, one write per
+ * line. */
 void log_stderr_sink(void *arg, enum log_level level, const char *line);
 
 void log_msg(const struct log *l, enum log_level level, const char *fmt, ...) __printf(3, 4);
 
-/** log_limited() - as log_msg(), at most 5 lines at once and then one in 5 seconds, which says how many were dropped. */
-void log_limited(const struct log *l, struct log_limit *lim, enum log_level level, const char *fmt, ...)
-	__printf(4, 5);
+/** log_limited() - as log_msg(), at most 5 lines at once and then one in 5 seconds, which says how
+ * many were dropped. */
+void log_limited(const struct log *l, struct log_limit *lim, enum log_level level, const char *fmt,
+		 ...) __printf(4, 5);
 
-#define log_err(l, ...)   log_msg(l, LOG_ERR, __VA_ARGS__)
+#define log_err(l, ...)	  log_msg(l, LOG_ERR, __VA_ARGS__)
 #define log_warn(l, ...)  log_msg(l, LOG_WARN, __VA_ARGS__)
 #define log_info(l, ...)  log_msg(l, LOG_INFO, __VA_ARGS__)
 #define log_debug(l, ...) log_msg(l, LOG_DEBUG, __VA_ARGS__)

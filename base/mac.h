@@ -10,7 +10,8 @@ struct mac {
 	uint8_t b[6];
 };
 
-/** mac_parse() - six two-digit hex octets with ':' between; -EINVAL otherwise. Any address is accepted. */
+/** mac_parse() - six two-digit hex octets with ':' between; -EINVAL otherwise. Any address is
+ * accepted. */
 int mac_parse(struct mac *out, const char *text) __must_check;
 
 char *mac_format(char buf[MAC_STRLEN], const struct mac *m);

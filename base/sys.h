@@ -14,11 +14,11 @@
 struct sys;
 
 /*
- * The door to the kernel. Everything that sets up, changes or tears down host state goes through it, so
- * that the unit tests can stand a fake kernel behind it and make the n-th call fail.
+ * The door to the kernel. Everything that sets up, changes or tears down host state goes through
+ * it, so that the unit tests can stand a fake kernel behind it and make the n-th call fail.
  *
- * Every member returns a result >= 0 or -errno, never -1 with errno. EINTR is retried inside, except by
- * epoll_wait and by ioctl.
+ * Every member returns a result >= 0 or -errno, never -1 with errno. EINTR is retried inside,
+ * except by epoll_wait and by ioctl.
  */
 struct sys_ops {
 	int (*open)(struct sys *s, const char *path, int flags, mode_t mode);
@@ -37,8 +37,10 @@ struct sys_ops {
 	int (*unlink)(struct sys *s, const char *path);
 	int (*mkdir)(struct sys *s, const char *path, mode_t mode);
 	ssize_t (*readlink)(struct sys *s, const char *path, char *buf, size_t len);
-	/* fn for each name but "." and ".."; a non-zero return of fn ends the walk and is returned. */
-	int (*listdir)(struct sys *s, const char *path, int (*fn)(void *arg, const char *name), void *arg);
+	/* fn for each name but "." and ".."; a non-zero return of fn ends the walk and is returned.
+	 */
+	int (*listdir)(struct sys *s, const char *path, int (*fn)(void *arg, const char *name),
+		       void *arg);
 	int (*mmap)(struct sys *s, void **out, size_t len, int prot, int flags, int fd, off_t off);
 	int (*munmap)(struct sys *s, void *p, size_t len);
 	int (*madvise)(struct sys *s, void *p, size_t len, int advice);
@@ -63,7 +65,8 @@ struct sys_ops {
 	void (*sleep_ns)(struct sys *s, uint64_t ns);
 };
 
-/** struct sys - a kernel to talk to; embed it first in a fake. Must outlive all that was opened with it. */
+/** struct sys - a kernel to talk to; embed it first in a fake. Must outlive all that was opened
+ * with it. */
 struct sys {
 	const struct sys_ops *ops;
 };
@@ -72,13 +75,14 @@ struct sys {
 struct sys *sys_host(void);
 
 /* Shorthands: sys_call(s, open, path, O_RDONLY, 0) reads badly, so each call has its wrapper. */
-#define SYS_WRAP(ret, name, params, args)                                                          \
-	static inline ret sys_##name params                                                        \
-	{                                                                                          \
-		return s->ops->name args;                                                          \
+#define SYS_WRAP(ret, name, params, args)   \
+	static inline ret sys_##name params \
+	{                                   \
+		return s->ops->name args;   \
 	}
 
-SYS_WRAP(int, open, (struct sys * s, const char *path, int flags, mode_t mode), (s, path, flags, mode))
+SYS_WRAP(int, open, (struct sys * s, const char *path, int flags, mode_t mode),
+	 (s, path, flags, mode))
 SYS_WRAP(ssize_t, read, (struct sys * s, int fd, void *buf, size_t len), (s, fd, buf, len))
 SYS_WRAP(ssize_t, write, (struct sys * s, int fd, const void *buf, size_t len), (s, fd, buf, len))
 SYS_WRAP(ssize_t, pread, (struct sys * s, int fd, void *buf, size_t len, off_t off),
@@ -99,7 +103,8 @@ SYS_WRAP(ssize_t, readlink, (struct sys * s, const char *path, char *buf, size_t
 SYS_WRAP(int, listdir,
 	 (struct sys * s, const char *path, int (*fn)(void *, const char *), void *arg),
 	 (s, path, fn, arg))
-SYS_WRAP(int, mmap, (struct sys * s, void **out, size_t len, int prot, int flags, int fd, off_t off),
+SYS_WRAP(int, mmap,
+	 (struct sys * s, void **out, size_t len, int prot, int flags, int fd, off_t off),
 	 (s, out, len, prot, flags, fd, off))
 SYS_WRAP(int, munmap, (struct sys * s, void *p, size_t len), (s, p, len))
 SYS_WRAP(int, madvise, (struct sys * s, void *p, size_t len, int advice), (s, p, len, advice))
@@ -111,7 +116,8 @@ SYS_WRAP(int, eventfd, (struct sys * s, unsigned int init, int flags), (s, init,
 SYS_WRAP(int, epoll_create, (struct sys * s), (s))
 SYS_WRAP(int, epoll_ctl, (struct sys * s, int epfd, int op, int fd, struct epoll_event *ev),
 	 (s, epfd, op, fd, ev))
-SYS_WRAP(int, epoll_wait, (struct sys * s, int epfd, struct epoll_event *evs, int n, int timeout_ms),
+SYS_WRAP(int, epoll_wait,
+	 (struct sys * s, int epfd, struct epoll_event *evs, int n, int timeout_ms),
 	 (s, epfd, evs, n, timeout_ms))
 SYS_WRAP(int, socket, (struct sys * s, int domain, int type, int proto), (s, domain, type, proto))
 SYS_WRAP(int, bind, (struct sys * s, int fd, const struct sockaddr *a, socklen_t len),
@@ -137,8 +143,8 @@ static inline void sys_close(struct sys *s, int *fd)
 }
 
 /*
- * Small files (sysfs, procfs). Paths are printf-style so that callers need no buffers. A path longer than
- * PATH_MAX is -ENAMETOOLONG.
+ * Small files (sysfs, procfs). Paths are printf-style so that callers need no buffers. A path
+ * longer than PATH_MAX is -ENAMETOOLONG.
  */
 
 /**
@@ -147,16 +153,21 @@ static inline void sys_close(struct sys *s, int *fd)
  * @size: of buf; a longer file is -EFBIG
  * Return: length of the text, or -errno.
  */
-int sys_file_read(struct sys *s, char *buf, size_t size, const char *fmt, ...) __printf(4, 5) __must_check;
+int sys_file_read(struct sys *s, char *buf, size_t size, const char *fmt, ...)
+	__printf(4, 5) __must_check;
 
 /** sys_file_read_u64() - a number in C notation (decimal, 0x...); -EINVAL when it is none. */
-int sys_file_read_u64(struct sys *s, uint64_t *out, const char *fmt, ...) __printf(3, 4) __must_check;
+int sys_file_read_u64(struct sys *s, uint64_t *out, const char *fmt, ...)
+	__printf(3, 4) __must_check;
 
 /** sys_file_write() - write text in one write(2); the file must exist. */
-int sys_file_write(struct sys *s, const char *text, const char *fmt, ...) __printf(3, 4) __must_check;
+int sys_file_write(struct sys *s, const char *text, const char *fmt, ...)
+	__printf(3, 4) __must_check;
 
-/** sys_link_base() - last component of a symbolic link's target ("vfio-pci"); -ENOENT when absent. */
-int sys_link_base(struct sys *s, char *buf, size_t size, const char *fmt, ...) __printf(4, 5) __must_check;
+/** sys_link_base() - last component of a symbolic link's target ("vfio-pci"); -ENOENT when absent.
+ */
+int sys_link_base(struct sys *s, char *buf, size_t size, const char *fmt, ...)
+	__printf(4, 5) __must_check;
 
 /** sys_exists() - does the path exist? */
 bool sys_exists(struct sys *s, const char *fmt, ...) __printf(2, 3);

@@ -11,30 +11,32 @@
 #define __unused_arg   __attribute__((unused))
 
 /* Element count of an array; a pointer does not compile. */
-#define ARRAY_SIZE(a)                                                                              \
-	(sizeof(a) / sizeof((a)[0]) +                                                              \
-	 0 * sizeof(char[1 - 2 * __builtin_types_compatible_p(__typeof__(a), __typeof__(&(a)[0]))]))
+#define ARRAY_SIZE(a)                 \
+	(sizeof(a) / sizeof((a)[0]) + \
+	 0 * sizeof(char[1 -          \
+			 2 * __builtin_types_compatible_p(__typeof__(a), __typeof__(&(a)[0]))]))
 
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-#define MIN(a, b)                                                                                  \
-	({                                                                                         \
-		__typeof__(a) min_a_ = (a);                                                        \
-		__typeof__(b) min_b_ = (b);                                                        \
-		min_a_ < min_b_ ? min_a_ : min_b_;                                                 \
+#define MIN(a, b)                                  \
+	({                                         \
+		__typeof__(a) min_a_ = (a);        \
+		__typeof__(b) min_b_ = (b);        \
+		min_a_ < min_b_ ? min_a_ : min_b_; \
 	})
-#define MAX(a, b)                                                                                  \
-	({                                                                                         \
-		__typeof__(a) max_a_ = (a);                                                        \
-		__typeof__(b) max_b_ = (b);                                                        \
-		max_a_ > max_b_ ? max_a_ : max_b_;                                                 \
+#define MAX(a, b)                                  \
+	({                                         \
+		__typeof__(a) max_a_ = (a);        \
+		__typeof__(b) max_b_ = (b);        \
+		max_a_ > max_b_ ? max_a_ : max_b_; \
 	})
 
-/* align is a power of two; ALIGN_UP may wrap: check with ckd_add() first where the value is foreign. */
+/* align is a power of two; ALIGN_UP may wrap: check with ckd_add() first where the value is
+ * foreign. */
 #define ALIGN_DOWN(x, align) ((x) & ~((__typeof__(x))(align)-1))
 #define ALIGN_UP(x, align)   ALIGN_DOWN((x) + ((__typeof__(x))(align)-1), align)
 #define IS_ALIGNED(x, align) (((x) & ((__typeof__(x))(align)-1)) == 0)
-#define IS_POW2(x)           ((x) != 0 && ((x) & ((x)-1)) == 0)
+#define IS_POW2(x)	     ((x) != 0 && ((x) & ((x)-1)) == 0)
 
 #define KIB(n) ((uint64_t)(n) << 10)
 #define MIB(n) ((uint64_t)(n) << 20)
@@ -63,11 +65,12 @@ static inline bool ranges_overlap(uint64_t a, uint64_t alen, uint64_t b, uint64_
 /** bug() - print where and abort; never returns. Used by BUG_ON(). */
 void bug(const char *file, int line, const char *what) __attribute__((noreturn, cold));
 
-/* Our own mistakes only, never outside data. Compiled in always, so the expression may not be dropped. */
-#define BUG_ON(x)                                                                                  \
-	do {                                                                                       \
-		if (__builtin_expect(!!(x), 0))                                                    \
-			bug(__FILE__, __LINE__, #x);                                               \
+/* Our own mistakes only, never outside data. Compiled in always, so the expression may not be
+ * dropped. */
+#define BUG_ON(x)                                    \
+	do {                                         \
+		if (__builtin_expect(!!(x), 0))      \
+			bug(__FILE__, __LINE__, #x); \
 	} while (0)
 
 #endif

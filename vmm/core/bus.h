@@ -6,26 +6,28 @@
 
 /*
  * Dispatch of trapped accesses: one bus for ports, one for memory. Sorted array, binary search.
- * Thread: the VM lock is held for dispatch and for changes, so a handler may add and remove regions,
- * its own included (a BAR moves while its config register is being written).
+ * Thread: the VM lock is held for dispatch and for changes, so a handler may add and remove
+ * regions, its own included (a BAR moves while its config register is being written).
  */
 enum vm_io_result {
 	VM_IO_OK,
 	VM_IO_UNHANDLED, /* nobody there: reads as all ones, writes vanish */
-	VM_IO_ERROR,	 /* the guest did something that the device refuses; counted, reads as all ones */
+	VM_IO_ERROR, /* the guest did something that the device refuses; counted, reads as all ones
+		      */
 };
 
 /**
  * struct vm_io_ops - a device's side of a trapped access
- * off is relative to the region and off + len is inside it; len is 1, 2, 4 or 8. val is little endian in
- * the low bytes; a read leaves it zero-extended.
+ * off is relative to the region and off + len is inside it; len is 1, 2, 4 or 8. val is little
+ * endian in the low bytes; a read leaves it zero-extended.
  */
 struct vm_io_ops {
 	enum vm_io_result (*read)(void *dev, uint64_t off, unsigned int len, uint64_t *val);
 	enum vm_io_result (*write)(void *dev, uint64_t off, unsigned int len, uint64_t val);
 };
 
-#define VM_IO_PAGES_MAX 64 /* register pages that are counted apart; the last one counts the rest too */
+#define VM_IO_PAGES_MAX \
+	64 /* register pages that are counted apart; the last one counts the rest too */
 
 struct vm_io_count {
 	uint64_t reads, writes;
@@ -34,8 +36,8 @@ struct vm_io_count {
 /**
  * struct vm_io_region - embedded in its device, which keeps it alive while it is on a bus
  * @name:  for the statistics: "serial0", "net0 BAR0"
- * @pages: counters per 4 KiB of the region, allocated by vm_bus_add() and kept until vm_io_region_fini(), so that
- *	   a BAR that moves keeps its counts
+ * @pages: counters per 4 KiB of the region, allocated by vm_bus_add() and kept until
+ *vm_io_region_fini(), so that a BAR that moves keeps its counts
  */
 struct vm_io_region {
 	const char *name;
@@ -57,7 +59,8 @@ struct vm_bus {
 void vm_bus_init(struct vm_bus *b, const char *name);
 void vm_bus_fini(struct vm_bus *b);
 
-/** vm_bus_add() - -EEXIST with e naming the other owner; -EINVAL for an empty or wrapping range; -ENOMEM. */
+/** vm_bus_add() - -EEXIST with e naming the other owner; -EINVAL for an empty or wrapping range;
+ * -ENOMEM. */
 int vm_bus_add(struct vm_bus *b, struct vm_io_region *r, struct err *e) __must_check;
 
 /** vm_bus_del() - no-op when it is not on the bus. */

@@ -10,13 +10,13 @@
 /*
  * The guest-physical address map.
  *
- * Two layers. A *claim* says who owns a piece of the guest-physical space (RAM, a BAR, ECAM, the local
- * APIC); claims never overlap. A *region* is a piece of host memory that the guest, and devices, reach
- * directly: RAM, or the mappable part of a BAR. Regions lie inside claims; what of a claim has no region
- * is trapped through the MMIO bus.
+ * Two layers. A *claim* says who owns a piece of the guest-physical space (RAM, a BAR, ECAM, the
+ * local APIC); claims never overlap. A *region* is a piece of host memory that the guest, and
+ * devices, reach directly: RAM, or the mappable part of a BAR. Regions lie inside claims; what of a
+ * claim has no region is trapped through the MMIO bus.
  *
- * Listeners hear of every region: KVM memory slots, the IOMMU's DMA map, vhost-user tables. When one
- * refuses, those before it are undone and the region is not added.
+ * Listeners hear of every region: KVM memory slots, the IOMMU's DMA map, vhost-user tables. When
+ * one refuses, those before it are undone and the region is not added.
  *
  * Thread: the VM lock (vmm/core/vm.h) is held, or no vCPU runs yet.
  */
@@ -51,7 +51,8 @@ struct vm_mem_listener {
 	struct list link;
 };
 
-/** struct vm_mem_claim - an owner of guest-physical space; embed it, zero-initialised is unclaimed. */
+/** struct vm_mem_claim - an owner of guest-physical space; embed it, zero-initialised is unclaimed.
+ */
 struct vm_mem_claim {
 	const char *name;
 	uint64_t gpa, size;
@@ -61,20 +62,22 @@ struct vm_mem_claim {
 
 struct vm_mem {
 	struct list regions, claims, listeners; /* regions and claims sorted by gpa */
-	uint64_t gpa_limit;			/* first address that the CPU or the IOMMU cannot reach */
+	uint64_t gpa_limit; /* first address that the CPU or the IOMMU cannot reach */
 };
 
 void vm_mem_init(struct vm_mem *m, uint64_t gpa_limit);
 
-/** vm_mem_claim() - take [gpa, gpa + size); -EEXIST with e naming the other owner, -ERANGE beyond gpa_limit. */
-int vm_mem_claim(struct vm_mem *m, struct vm_mem_claim *c, uint64_t gpa, uint64_t size, const char *name,
-		 struct err *e) __must_check;
+/** vm_mem_claim() - take [gpa, gpa + size); -EEXIST with e naming the other owner, -ERANGE beyond
+ * gpa_limit. */
+int vm_mem_claim(struct vm_mem *m, struct vm_mem_claim *c, uint64_t gpa, uint64_t size,
+		 const char *name, struct err *e) __must_check;
 void vm_mem_unclaim(struct vm_mem *m, struct vm_mem_claim *c);
 
 /** vm_mem_add() - add a region that the caller owns and keeps; all listeners hear of it or none. */
 int vm_mem_add(struct vm_mem *m, struct vm_mem_region *r, struct err *e) __must_check;
 
-/** vm_mem_del() - listeners hear of it in reverse order; no-op for a region that is not in the map. */
+/** vm_mem_del() - listeners hear of it in reverse order; no-op for a region that is not in the map.
+ */
 void vm_mem_del(struct vm_mem *m, struct vm_mem_region *r);
 
 /** vm_mem_listen() - replays what is there; undone as a whole on failure. */
@@ -85,16 +88,18 @@ void vm_mem_unlisten(struct vm_mem *m, struct vm_mem_listener *l);
 
 /**
  * vm_mem_ptr() - host address of guest RAM
- * Return: NULL unless the whole of [gpa, gpa + len) is inside one RAM region. What is behind it is shared
- * with the guest and changes under the reader: copy first, validate the copy.
+ * Return: NULL unless the whole of [gpa, gpa + len) is inside one RAM region. What is behind it is
+ * shared with the guest and changes under the reader: copy first, validate the copy.
  */
 void *vm_mem_ptr(const struct vm_mem *m, uint64_t gpa, uint64_t len);
 
-/** vm_mem_read() / vm_mem_write() - copy, across regions that touch; -EFAULT and nothing copied otherwise. */
+/** vm_mem_read() / vm_mem_write() - copy, across regions that touch; -EFAULT and nothing copied
+ * otherwise. */
 int vm_mem_read(const struct vm_mem *m, uint64_t gpa, void *buf, uint64_t len) __must_check;
 int vm_mem_write(const struct vm_mem *m, uint64_t gpa, const void *buf, uint64_t len) __must_check;
 
-/* ---- RAM ---------------------------------------------------------------------------------------- */
+/* ---- RAM ----------------------------------------------------------------------------------------
+ */
 
 /** struct vm_range - [start, end], both inside; so that the last address of all can be said. */
 struct vm_range {
@@ -104,19 +109,15 @@ struct vm_range {
 #define VM_RAM_SEGS_MAX 16
 #define VM_RAM_HOLE	GIB(3) /* RAM below this; then device space up to 4 GiB; then RAM again */
 
-enum vm_page {
-	VM_PAGE_4K,
-	VM_PAGE_THP,
-	VM_PAGE_2M,
-	VM_PAGE_1G
-};
+enum vm_page { VM_PAGE_4K, VM_PAGE_THP, VM_PAGE_2M, VM_PAGE_1G };
 
 struct vm_ram_cfg {
 	uint64_t size; /* bytes, a multiple of the page size */
 	enum vm_page page;
 	int node; /* NUMA node or -1 */
 	bool prefault;
-	/* prefault progress, NULL for none; called at most every 200 ms after the first second, and once at the end */
+	/* prefault progress, NULL for none; called at most every 200 ms after the first second, and
+	 * once at the end */
 	void (*progress)(void *arg, uint64_t done, uint64_t total);
 	void *progress_arg;
 };
@@ -134,19 +135,22 @@ struct vm_ram {
 
 /**
  * vm_ram_layout() - place size bytes of RAM
- * @usable: sorted ranges that every assigned device can reach (IOVA ranges less reserved regions); n == 0: no limit
+ * @usable: sorted ranges that every assigned device can reach (IOVA ranges less reserved regions);
+ * n == 0: no limit
  * @align:  page size; segments start and end on it
  * @seg:    gpa and size are filled, in order
  *
- * RAM fills [0, 3 GiB) and continues at 4 GiB, skipping what is not usable. The first segment always starts at 0 and
- * holds at least the first 16 MiB, else -ENOSPC: a kernel cannot start without it.
- * Return: number of segments, or -errno with e filled.
+ * RAM fills [0, 3 GiB) and continues at 4 GiB, skipping what is not usable. The first segment
+ * always starts at 0 and holds at least the first 16 MiB, else -ENOSPC: a kernel cannot start
+ * without it. Return: number of segments, or -errno with e filled.
  */
 int vm_ram_layout(uint64_t size, const struct vm_range *usable, unsigned int n, uint64_t align,
 		  struct vm_mem_region seg[VM_RAM_SEGS_MAX], struct err *e) __must_check;
 
-/** vm_ram_alloc() - memfd, mapping, page size, NUMA binding; no placement yet. -ENOMEM with the number and the fix. */
-int vm_ram_alloc(struct sys *s, struct vm_ram *r, const struct vm_ram_cfg *cfg, struct err *e) __must_check;
+/** vm_ram_alloc() - memfd, mapping, page size, NUMA binding; no placement yet. -ENOMEM with the
+ * number and the fix. */
+int vm_ram_alloc(struct sys *s, struct vm_ram *r, const struct vm_ram_cfg *cfg,
+		 struct err *e) __must_check;
 
 /** vm_ram_place() - lay the RAM out and add it to the map. */
 int vm_ram_place(struct vm_ram *r, struct vm_mem *m, const struct vm_range *usable, unsigned int n,

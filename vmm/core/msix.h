@@ -6,42 +6,50 @@
 #include "vmm/core/irq.h"
 
 /*
- * MSI-X table and pending bits as the guest sees them (PCIe base spec 7.7.2), for assigned and emulated
- * functions alike. The owner traps the pages the table and the PBA live in and hands accesses over.
+ * MSI-X table and pending bits as the guest sees them (PCIe base spec 7.7.2), for assigned and
+ * emulated functions alike. The owner traps the pages the table and the PBA live in and hands
+ * accesses over.
  */
 struct vm_msix;
 
 /**
  * struct vm_msix_ops - how the owner hears of vectors
- * @use: vector vec is used for the first time since enable (on) or no longer (off, on disable and reset): connect
- *	 vm_irq_group_fd() to the device's signal. Vectors in use are never dropped to add one. May be NULL.
+ * @use: vector vec is used for the first time since enable (on) or no longer (off, on disable and
+ *reset): connect vm_irq_group_fd() to the device's signal. Vectors in use are never dropped to add
+ *one. May be NULL.
  */
 struct vm_msix_ops {
 	int (*use)(void *dev, unsigned int vec, bool on);
 };
 
-/** vm_msix_new() - n vectors 1-2048, masked, disabled. The group is the caller's and outlives it. */
+/** vm_msix_new() - n vectors 1-2048, masked, disabled. The group is the caller's and outlives it.
+ */
 int vm_msix_new(struct vm_irq_group *g, unsigned int n, const struct vm_msix_ops *ops, void *dev,
 		struct vm_msix **out) __must_check;
 void vm_msix_free(struct vm_msix *m);
 
-/** vm_msix_ctrl() - Message Control was written: bit 15 enable, bit 14 function mask; other bits are ignored. */
+/** vm_msix_ctrl() - Message Control was written: bit 15 enable, bit 14 function mask; other bits
+ * are ignored. */
 void vm_msix_ctrl(struct vm_msix *m, uint16_t ctrl);
 
 /** vm_msix_ctrl_read() - Message Control as the guest reads it: table size - 1, mask, enable. */
 uint16_t vm_msix_ctrl_read(const struct vm_msix *m);
 
 /**
- * vm_msix_table_read() / _write() - off from the table's start; aligned 4 or 8 bytes (anything else is VM_IO_ERROR:
- * the spec leaves it undefined); off + len may be past the table: VM_IO_UNHANDLED.
+ * vm_msix_table_read() / _write() - off from the table's start; aligned 4 or 8 bytes (anything else
+ * is VM_IO_ERROR: the spec leaves it undefined); off + len may be past the table: VM_IO_UNHANDLED.
  */
-enum vm_io_result vm_msix_table_read(struct vm_msix *m, uint64_t off, unsigned int len, uint64_t *val);
-enum vm_io_result vm_msix_table_write(struct vm_msix *m, uint64_t off, unsigned int len, uint64_t val);
-enum vm_io_result vm_msix_pba_read(struct vm_msix *m, uint64_t off, unsigned int len, uint64_t *val);
+enum vm_io_result vm_msix_table_read(struct vm_msix *m, uint64_t off, unsigned int len,
+				     uint64_t *val);
+enum vm_io_result vm_msix_table_write(struct vm_msix *m, uint64_t off, unsigned int len,
+				      uint64_t val);
+enum vm_io_result vm_msix_pba_read(struct vm_msix *m, uint64_t off, unsigned int len,
+				   uint64_t *val);
 
 void vm_msix_reset(struct vm_msix *m);
 bool vm_msix_enabled(const struct vm_msix *m);
-unsigned int vm_msix_used(const struct vm_msix *m);	  /* vectors in use */
-uint64_t vm_msix_mask_writes(const struct vm_msix *m);	  /* writes to vector control, for the statistics */
+unsigned int vm_msix_used(const struct vm_msix *m); /* vectors in use */
+uint64_t vm_msix_mask_writes(
+	const struct vm_msix *m); /* writes to vector control, for the statistics */
 
 #endif

@@ -8,10 +8,10 @@
 #include "vmm/core/mem.h"
 
 /*
- * The guest's PCI Express hierarchy: a host bridge at 00:00.0, and one root port per function, each with a
- * secondary bus of its own and the function at device 0 there. Config space through ECAM, and through
- * CF8h/CFCh where the guest needs it. The VMM plays the firmware: bus numbers, windows and BARs are set
- * before the guest starts, and again at each reset.
+ * The guest's PCI Express hierarchy: a host bridge at 00:00.0, and one root port per function, each
+ * with a secondary bus of its own and the function at device 0 there. Config space through ECAM,
+ * and through CF8h/CFCh where the guest needs it. The VMM plays the firmware: bus numbers, windows
+ * and BARs are set before the guest starts, and again at each reset.
  *
  * Thread: the VM lock.
  */
@@ -24,7 +24,8 @@ struct vm_pci_fn_ops {
 	/* off + len <= 4096, naturally aligned, len 1, 2 or 4 */
 	uint32_t (*cfg_read)(struct vm_pci_fn *f, unsigned int off, unsigned int len);
 	void (*cfg_write)(struct vm_pci_fn *f, unsigned int off, unsigned int len, uint32_t val);
-	/* the machine is reset: back to the state after power-on; BARs unmapped. Cannot fail. May be NULL. */
+	/* the machine is reset: back to the state after power-on; BARs unmapped. Cannot fail. May
+	 * be NULL. */
 	void (*reset)(struct vm_pci_fn *f);
 };
 
@@ -51,8 +52,10 @@ struct vm_pci_bar {
  * struct vm_pci_fn - a function; embedded in its device
  * @name: of the device, "net0"
  * @bdf:  guest address; set by vm_pci_attach()
- * @bar:  type, prefetch and size filled by the device before vm_pci_attach(); the rest is the core's
- * @bar_map: make [gpa, gpa + size) of BAR i reachable (vm_mem_add, vm_bus_add); -errno: stays unmapped
+ * @bar:  type, prefetch and size filled by the device before vm_pci_attach(); the rest is the
+ * core's
+ * @bar_map: make [gpa, gpa + size) of BAR i reachable (vm_mem_add, vm_bus_add); -errno: stays
+ * unmapped
  * @bar_unmap: undo; cannot fail. The core has claimed the range before and unclaims it after.
  * @cfg_reads: @cfg_writes: trapped config accesses
  */
@@ -70,15 +73,17 @@ struct vm_pci_fn {
 };
 
 /* PCI command register (PCI local bus spec 6.2.2) */
-#define VM_PCI_CMD_IO	  0x0001
-#define VM_PCI_CMD_MEM	  0x0002
-#define VM_PCI_CMD_MASTER 0x0004
+#define VM_PCI_CMD_IO	    0x0001
+#define VM_PCI_CMD_MEM	    0x0002
+#define VM_PCI_CMD_MASTER   0x0004
 #define VM_PCI_CMD_INTX_OFF 0x0400
 
-/** vm_pci_bar_read() - BAR register idx 0-5 (dword), the upper half of a 64-bit one too, sizing included. */
+/** vm_pci_bar_read() - BAR register idx 0-5 (dword), the upper half of a 64-bit one too, sizing
+ * included. */
 uint32_t vm_pci_bar_read(const struct vm_pci_fn *f, unsigned int idx);
 
-/** vm_pci_bar_write() - a dword written to BAR register idx; moves the mapping when decoding is on. */
+/** vm_pci_bar_write() - a dword written to BAR register idx; moves the mapping when decoding is on.
+ */
 void vm_pci_bar_write(struct vm_pci_fn *f, unsigned int idx, uint32_t val);
 
 /** vm_pci_command() - the command register changed: map or unmap by MSE and IOSE. */
@@ -107,14 +112,15 @@ struct vm_pci_windows {
 int vm_pci_new(struct vm *vm, bool conf1, struct vm_pci **out, struct err *e) __must_check;
 void vm_pci_free(struct vm_pci *p); /* functions were detached; NULL is fine */
 
-/** vm_pci_attach() - add a root port with f behind it; before vm_pci_setup(). -ENOSPC after VM_PCI_PORTS_MAX. */
+/** vm_pci_attach() - add a root port with f behind it; before vm_pci_setup(). -ENOSPC after
+ * VM_PCI_PORTS_MAX. */
 int vm_pci_attach(struct vm_pci *p, struct vm_pci_fn *f, struct err *e) __must_check;
 void vm_pci_detach(struct vm_pci_fn *f);
 
 /**
- * vm_pci_setup() - play the firmware: number buses, place BARs (64-bit ones above RAM, below the map's
- * gpa_limit), program bridge windows, switch decoding on. Once all functions are attached and RAM is
- * placed, and again after vm_pci_reset(). -ENOSPC names the BAR that does not fit.
+ * vm_pci_setup() - play the firmware: number buses, place BARs (64-bit ones above RAM, below the
+ * map's gpa_limit), program bridge windows, switch decoding on. Once all functions are attached and
+ * RAM is placed, and again after vm_pci_reset(). -ENOSPC names the BAR that does not fit.
  */
 int vm_pci_setup(struct vm_pci *p, struct err *e) __must_check;
 void vm_pci_reset(struct vm_pci *p);
@@ -127,7 +133,8 @@ unsigned int vm_pci_intx_pin(const struct vm_pci_fn *f, unsigned int pin);
 /** vm_pci_each() - fn for every attached function (not ports, not the host bridge). */
 void vm_pci_each(struct vm_pci *p, void (*fn)(void *arg, struct vm_pci_fn *f), void *arg);
 
-/** struct vm_pci_count - trapped config accesses of ports and bridge together, and to absent functions. */
+/** struct vm_pci_count - trapped config accesses of ports and bridge together, and to absent
+ * functions. */
 struct vm_pci_count {
 	uint64_t ports, absent, conf1;
 };

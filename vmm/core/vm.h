@@ -33,7 +33,8 @@ enum vm_state { VM_STATE_SETUP, VM_STATE_RUNNING, VM_STATE_PAUSED, VM_STATE_STOP
 struct vm_cfg {
 	const char *name;
 	unsigned int ncpus;	   /* 1-16 */
-	const struct opt_set *pin; /* host CPUs, vCPU i goes to the i-th of them (round robin); NULL: no pinning */
+	const struct opt_set *pin; /* host CPUs, vCPU i goes to the i-th of them (round robin);
+				      NULL: no pinning */
 	bool no_reboot;
 };
 
@@ -47,8 +48,8 @@ struct vm_slots {
 
 /**
  * struct vm - one machine
- * @lock: taken by a vCPU around each trapped access and by the main loop around anything that touches devices,
- *	  the buses or the map. Never held while a vCPU runs guest code or sleeps.
+ * @lock: taken by a vCPU around each trapped access and by the main loop around anything that
+ *touches devices, the buses or the map. Never held while a vCPU runs guest code or sleeps.
  */
 struct vm {
 	struct sys *sys;
@@ -75,7 +76,8 @@ struct vm {
 	unsigned int parked; /* vCPU threads that wait at the gate */
 	uint64_t resets;
 
-	/* prepares guest memory and vCPU 0's first state, at start and at each reset; set by cmd to vm_boot_load() */
+	/* prepares guest memory and vCPU 0's first state, at start and at each reset; set by cmd to
+	 * vm_boot_load() */
 	int (*boot)(struct vm *vm, void *arg, struct vm_boot_regs *regs, struct err *e);
 	void *boot_arg;
 
@@ -84,9 +86,10 @@ struct vm {
 	void *power_button_arg;
 };
 
-/** vm_init() - buses, map, interrupts, slots; takes accel over (freed by vm_fini(), also after failure). */
-int vm_init(struct vm *vm, struct sys *s, const struct log *log, struct ev *ev, struct vm_accel *accel,
-	    const struct vm_cfg *cfg, struct err *e) __must_check;
+/** vm_init() - buses, map, interrupts, slots; takes accel over (freed by vm_fini(), also after
+ * failure). */
+int vm_init(struct vm *vm, struct sys *s, const struct log *log, struct ev *ev,
+	    struct vm_accel *accel, const struct vm_cfg *cfg, struct err *e) __must_check;
 
 /** vm_fini() - stop the vCPUs and free all; idempotent. */
 void vm_fini(struct vm *vm);
@@ -98,8 +101,9 @@ int vm_vcpus_new(struct vm *vm, struct err *e) __must_check;
 int vm_start(struct vm *vm, struct err *e) __must_check;
 
 /*
- * Requests; any thread, the lock not held, except the *_locked ones (device code). They return at once; the
- * main loop is stopped (ev_stop) when the run has ended, and resets happen on the main loop.
+ * Requests; any thread, the lock not held, except the *_locked ones (device code). They return at
+ * once; the main loop is stopped (ev_stop) when the run has ended, and resets happen on the main
+ * loop.
  */
 void vm_end_locked(struct vm *vm, enum vm_end end, int status);
 void vm_reset_locked(struct vm *vm);
@@ -121,7 +125,8 @@ int vm_vcpu_tid(const struct vm *vm, unsigned int i);
 /** vm_vcpu_hw() - the accelerator's handle of vCPU i (for statistics). */
 struct vm_vcpu_hw *vm_vcpu_hw(const struct vm *vm, unsigned int i);
 
-/** vm_cpuid_filter() - from what the accelerator offers to what vCPU id of ncpus gets (vmm/core/cpuid.c). */
+/** vm_cpuid_filter() - from what the accelerator offers to what vCPU id of ncpus gets
+ * (vmm/core/cpuid.c). */
 void vm_cpuid_filter(struct vm_cpuid *c, unsigned int n, unsigned int id, unsigned int ncpus,
 		     unsigned int phys_bits);
 

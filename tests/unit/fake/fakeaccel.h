@@ -5,8 +5,8 @@
 #include "vmm/core/vm.h"
 
 /*
- * An accelerator for unit tests: remembers slots, routes and irqfds; a vCPU runs a list of exits that the
- * test gives and then waits to be kicked.
+ * An accelerator for unit tests: remembers slots, routes and irqfds; a vCPU runs a list of exits
+ * that the test gives and then waits to be kicked.
  */
 struct fakeaccel_irqfd {
 	int fd, resample;
@@ -33,7 +33,8 @@ struct fakeaccel {
 /** fakeaccel_new() - freed through its ops->free, as the real one. */
 struct fakeaccel *fakeaccel_new(void);
 
-/** fakeaccel_vm() - a VM over fake kernel and accelerator with ram bytes of RAM placed at 0 (and 4 GiB), no vCPUs, no PCI. */
+/** fakeaccel_vm() - a VM over fake kernel and accelerator with ram bytes of RAM placed at 0 (and 4
+ * GiB), no vCPUs, no PCI. */
 struct vm *fakeaccel_vm(struct sys *s, struct fakeaccel *a, uint64_t ram);
 void fakeaccel_vm_free(struct vm *vm);
 

@@ -5,8 +5,9 @@
 #include "base/sys.h"
 
 /*
- * A kernel for unit tests: a tree of files in memory, fds, eventfds, memfds, mappings, and hooks where a test
- * plays the kernel's part. It can make the n-th call fail and knows what was left open.
+ * A kernel for unit tests: a tree of files in memory, fds, eventfds, memfds, mappings, and hooks
+ * where a test plays the kernel's part. It can make the n-th call fail and knows what was left
+ * open.
  */
 struct fakesys;
 
@@ -15,8 +16,8 @@ struct fakesys *fakesys_new(void);
 void fakesys_free(struct fakesys *f);
 struct sys *fakesys_sys(struct fakesys *f);
 
-/** fakesys_file() - create or replace a file; parents come with it. Writes through the door replace the content
- *  (at offset 0, like sysfs), unless fakesys_on_write() says otherwise. */
+/** fakesys_file() - create or replace a file; parents come with it. Writes through the door replace
+ * the content (at offset 0, like sysfs), unless fakesys_on_write() says otherwise. */
 void fakesys_file(struct fakesys *f, const char *path, const char *content);
 void fakesys_link(struct fakesys *f, const char *path, const char *target);
 void fakesys_dir(struct fakesys *f, const char *path);
@@ -25,26 +26,31 @@ void fakesys_del(struct fakesys *f, const char *path);
 /** fakesys_get() - content of a file, NULL when absent; a link's target for a link. */
 const char *fakesys_get(struct fakesys *f, const char *path);
 
-/** fakesys_on_write() - called for each write to path; text has no newline. 0: content is replaced; 1: handled, content left
- *  alone; -errno: the write fails. */
-void fakesys_on_write(struct fakesys *f, const char *path, int (*fn)(void *arg, const char *path, const char *text),
-		      void *arg);
+/** fakesys_on_write() - called for each write to path; text has no newline. 0: content is replaced;
+ * 1: handled, content left alone; -errno: the write fails. */
+void fakesys_on_write(struct fakesys *f, const char *path,
+		      int (*fn)(void *arg, const char *path, const char *text), void *arg);
 
 /** fakesys_on_ioctl() - called for each ioctl on an fd opened from path (longest prefix wins). */
 void fakesys_on_ioctl(struct fakesys *f, const char *prefix,
-		      int (*fn)(void *arg, int fd, const char *path, unsigned long req, void *data), void *arg);
+		      int (*fn)(void *arg, int fd, const char *path, unsigned long req, void *data),
+		      void *arg);
 
-/** fakesys_on_socket() - plays the peer of sockets of a domain: fn gets each message sent and fills the answer for the next
- *  recvmsg; returns its length. */
+/** fakesys_on_socket() - plays the peer of sockets of a domain: fn gets each message sent and fills
+ * the answer for the next recvmsg; returns its length. */
 void fakesys_on_socket(struct fakesys *f, int domain,
-		       ssize_t (*fn)(void *arg, const void *msg, size_t len, void *answer, size_t size), void *arg);
+		       ssize_t (*fn)(void *arg, const void *msg, size_t len, void *answer,
+				     size_t size),
+		       void *arg);
 
-/** fakesys_new_fd() - an fd as an ioctl handler would hand out (VFIO_GROUP_GET_DEVICE_FD); path names it for on_ioctl. */
+/** fakesys_new_fd() - an fd as an ioctl handler would hand out (VFIO_GROUP_GET_DEVICE_FD); path
+ * names it for on_ioctl. */
 int fakesys_new_fd(struct fakesys *f, const char *path);
 const char *fakesys_fd_path(struct fakesys *f, int fd);
 
-/** fakesys_fail_nth() - call number n from now (1 = the next) fails with code (negative); 0: none fails. close, munmap, unlink,
- *  now_ns and sleep_ns never fail and do not count. fakesys_calls(): countable calls since. */
+/** fakesys_fail_nth() - call number n from now (1 = the next) fails with code (negative); 0: none
+ * fails. close, munmap, unlink, now_ns and sleep_ns never fail and do not count. fakesys_calls():
+ * countable calls since. */
 void fakesys_fail_nth(struct fakesys *f, unsigned int n, int code);
 unsigned int fakesys_calls(const struct fakesys *f);
 bool fakesys_failed(const struct fakesys *f); /* did the planned failure happen? */
@@ -53,7 +59,8 @@ bool fakesys_failed(const struct fakesys *f); /* did the planned failure happen?
 unsigned int fakesys_open_fds(const struct fakesys *f);
 unsigned int fakesys_maps(const struct fakesys *f);
 
-/** fakesys_dump() - all paths and contents in order, malloc'd: to compare the state before and after. */
+/** fakesys_dump() - all paths and contents in order, malloc'd: to compare the state before and
+ * after. */
 char *fakesys_dump(struct fakesys *f);
 
 /** fakesys_set_rlimit() - what getrlimit answers for RLIMIT_MEMLOCK (default: unlimited). */
