@@ -36,6 +36,7 @@ enum vm_bar_type { VM_BAR_NONE, VM_BAR_IO, VM_BAR_MEM32, VM_BAR_MEM64 };
  * @size:   power of two; memory at least 4 KiB here, I/O at least 4
  * @reg:    what the guest wrote, address bits only (64-bit BARs: both halves)
  * @at:     guest address where it is mapped now; valid while mapped
+ * @sizing: halves (bit 0 low, bit 1 high) that hold the all-ones sizing pattern: not mapped then
  * @refused: mappings refused (overlap, out of reach) since start
  */
 struct vm_pci_bar {
@@ -43,6 +44,7 @@ struct vm_pci_bar {
 	bool prefetch;
 	uint64_t size, reg, at;
 	bool mapped;
+	uint8_t sizing;
 	uint64_t refused;
 	struct vm_mem_claim claim;
 	char name[32];
@@ -108,7 +110,12 @@ struct vm_pci_windows {
 	unsigned int nbuses; /* buses behind ECAM: 0 .. nbuses - 1 */
 };
 
-/** vm_pci_new() - host bridge, ECAM on the MMIO bus; conf1: CF8h/CFCh on the port bus too. */
+/**
+ * vm_pci_new() - host bridge, ECAM on the MMIO bus; conf1: CF8h/CFCh on the port bus too
+ *
+ * Ports CF8h-CFFh belong to the host bridge in either case, since the reset control register (CF9h, bit 2 resets
+ * the machine) lies among them.
+ */
 int vm_pci_new(struct vm *vm, bool conf1, struct vm_pci **out, struct err *e) __must_check;
 void vm_pci_free(struct vm_pci *p); /* functions were detached; NULL is fine */
 
@@ -127,7 +134,12 @@ void vm_pci_reset(struct vm_pci *p);
 
 const struct vm_pci_windows *vm_pci_windows(const struct vm_pci *p);
 
-/** vm_pci_intx_pin() - IOAPIC pin (16-23) of f's INTA-INTD (pin 1-4); as the DSDT's _PRT says. */
+/**
+ * vm_pci_intx_pin() - IOAPIC pin (16-23) of f's INTA-INTD (pin 1-4); as the DSDT's _PRT says
+ *
+ * 16 + (d + pin - 1) % 8 with d the device number on bus 0 of the root port (the function behind it is device 0,
+ * so the port's swizzle changes nothing). In a _PRT, where pins count from 0: 16 + (d + pin) % 8.
+ */
 unsigned int vm_pci_intx_pin(const struct vm_pci_fn *f, unsigned int pin);
 
 /** vm_pci_each() - fn for every attached function (not ports, not the host bridge). */
