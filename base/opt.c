@@ -465,13 +465,13 @@ static int kv_parse(const struct opt *table, void *target, const char *text, cha
 		item_next(buf, &text, &more);
 		if (!*buf)
 			return err_set(e, -EINVAL,
-				       is_first ? "the argument is empty"
-						: "there is an empty item");
+				       is_first && !more ? "the argument is empty"
+							 : "there is an empty item");
 		ret = kv_item(&s, buf, is_first, &o, &value, e);
 		if (ret)
 			return ret;
 		while (more && o->type == OPT_LIST && item_continues_list(text)) {
-			char *end = buf + strlen(buf);
+			char *end = value + strlen(value);
 
 			*end = ',';
 			item_next(end + 1, &text, &more);
