@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* The machine's states: start, pause, reset, end, with vCPU threads over the fake accelerator. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "tests/unit/fake/fakeaccel.h"
+#include "tests/unit/fake/fakesys.h"
+
+struct fix {
+	struct ev *ev;
+	struct vm vm;
+	unsigned int boots, resets;
+	int boot_rc;
+};
+
+static int fix_boot(struct vm *vm, void *arg, struct vm_boot_regs *regs, struct err *e)
+{
+	struct fix *x = arg;
+
+	x->boots++;
+	return x->boot_rc ? err_set(e, x->boot_rc, "no kernel") : 0;
+}
+
+static void fix_init(struct fix *x, unsigned int ncpus, bool no_reboot)
+{
+	const struct vm_cfg cfg = { .name = "t", .ncpus = ncpus, .no_reboot = no_reboot };
+	struct err e = { 0 };
+
+	memset(x, 0, sizeof(*x));
+	assert_int_equal(ev_new(sys_host(), &x->ev), 0);
+	assert_int_equal(
+		vm_init(&x->vm, sys_host(), NULL, x->ev, &fakeaccel_new()->accel, &cfg, &e), 0);
+	x->vm.boot = fix_boot;
+	x->vm.boot_arg = x;
+	assert_int_equal(vm_vcpus_new(&x->vm, &e), 0);
+}
+
+static void fix_fini(struct fix *x)
+{
+	vm_fini(&x->vm);
+	vm_fini(&x->vm);
+	ev_free(x->ev);
+}
+
+static void test_pause_resume(void **state)
+{
+	struct err e = { 0 };
+	struct fix x;
+
+	fix_init(&x, 4, false);
+	assert_int_equal(vm_pause(&x.vm), -EALREADY);
+	assert_int_equal(vm_start(&x.vm, &e), 0);
+	for (int i = 0; i < 50; i++) {
+		sys_sleep_ns(sys_host(), 500000); /* let them into the guest */
+		assert_int_equal(vm_pause(&x.vm), 0);
+		assert_int_equal(x.vm.parked, 4);
+		assert_int_equal(vm_pause(&x.vm), -EALREADY);
+		assert_int_equal(vm_resume(&x.vm), 0);
+		assert_int_equal(vm_resume(&x.vm), -EALREADY);
+	}
+	assert_true(vm_exit_count(&x.vm, 0, VM_EXIT_INTR) > 0);
+	assert_int_equal(vm_exit_count(&x.vm, 99, VM_EXIT_INTR), 0);
+	vm_quit(&x.vm);
+	assert_int_equal(ev_run(x.ev), 0);
+	assert_int_equal(x.vm.end, VM_END_QUIT);
+	fix_fini(&x);
+}
+
+static void ask_reset(void *arg)
+{
+	struct vm *vm = arg;
+
+	vm_lock(vm);
+	vm_reset_locked(vm);
+	vm_reset_locked(vm); /* the second is the same one */
+	vm_unlock(vm);
+}
+
+static void ask_quit(void *arg)
+{
+	vm_quit(arg);
+}
+
+static void test_reset(void **state)
+{
+	struct err e = { 0 };
+	struct fix x;
+
+	fix_init(&x, 2, false);
+	assert_int_equal(vm_start(&x.vm, &e), 0);
+	assert_int_equal(ev_call(x.ev, ask_reset, &x.vm), 0);
+	assert_int_equal(ev_timer(x.ev, 20000000, ask_quit, &x.vm, NULL), 0);
+	assert_int_equal(ev_run(x.ev), 0);
+	assert_int_equal(x.boots, 2);
+	assert_int_equal(x.vm.resets, 1);
+	fix_fini(&x);
+}
+
+static void test_reset_that_fails_ends_the_run(void **state)
+{
+	struct err e = { 0 };
+	struct fix x;
+
+	fix_init(&x, 2, false);
+	assert_int_equal(vm_start(&x.vm, &e), 0);
+	x.boot_rc = -EIO;
+	assert_int_equal(ev_call(x.ev, ask_reset, &x.vm), 0);
+	assert_int_equal(ev_run(x.ev), 0);
+	assert_int_equal(x.vm.end, VM_END_FAIL);
+	fix_fini(&x);
+}
+
+static void test_no_reboot(void **state)
+{
+	struct err e = { 0 };
+	struct fix x;
+
+	fix_init(&x, 1, true);
+	assert_int_equal(vm_start(&x.vm, &e), 0);
+	ask_reset(&x.vm);
+	assert_int_equal(ev_run(x.ev), 0);
+	assert_int_equal(x.vm.end, VM_END_RESET);
+	assert_int_equal(x.boots, 1);
+	fix_fini(&x);
+}
+
+static void test_start_fails(void **state)
+{
+	struct err e = { 0 };
+	struct fix x;
+
+	fix_init(&x, 2, false);
+	x.boot_rc = -EINVAL;
+	assert_int_equal(vm_start(&x.vm, &e), -EINVAL);
+	assert_string_equal(e.text, "no kernel");
+	assert_int_equal(vm_power_button(&x.vm), -ENOTSUP);
+	fix_fini(&x);
+}
+
+static void test_bad_cpu_count(void **state)
+{
+	const struct vm_cfg cfg = { .ncpus = 17 };
+	struct err e = { 0 };
+	struct vm vm;
+
+	assert_int_equal(vm_init(&vm, sys_host(), NULL, NULL, &fakeaccel_new()->accel, &cfg, &e),
+			 0);
+	assert_int_equal(vm_vcpus_new(&vm, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "1 to 16"));
+	vm_fini(&vm);
+}
+
+/* KVM set-up over a kernel that has no KVM, and one whose n-th answer is an error. */
+static int kvm_ioctl(void *arg, int fd, const char *path, unsigned long req, void *data)
+{
+	struct fakesys *f = arg;
+
+	switch (req & 0xff) {
+	case 0x00: /* KVM_GET_API_VERSION */
+		return 12;
+	case 0x01: /* KVM_CREATE_VM */
+		return fakesys_new_fd(f, "/dev/kvm");
+	case 0x03: /* KVM_CHECK_EXTENSION */
+		return 64;
+	case 0x04: /* KVM_GET_VCPU_MMAP_SIZE */
+		return 12288;
+	default:
+		return 0;
+	}
+}
+
+static void test_kvm_open(void **state)
+{
+	struct fakesys *f = fakesys_new();
+	struct vm_accel *a = NULL;
+	struct err e = { 0 };
+	unsigned int n = 0;
+	int rc;
+
+	assert_int_equal(vm_kvm_new(fakesys_sys(f), NULL, &a, &e), -ENODEV);
+	assert_non_null(strstr(e.text, "no /dev/kvm"));
+	assert_null(a);
+	fakesys_file(f, "/dev/kvm", "");
+	fakesys_file(f, "/sys/module/kvm_amd/parameters/npt", "1\n");
+	fakesys_on_ioctl(f, "/dev/kvm", kvm_ioctl, f);
+	do {
+		e = (struct err){ 0 };
+		fakesys_fail_nth(f, ++n, -EPERM);
+		rc = vm_kvm_new(fakesys_sys(f), NULL, &a, &e);
+		if (!rc) {
+			a->ops->free(a);
+		} else {
+			assert_true(fakesys_failed(f));
+			assert_true(e.code < 0 && e.text[0]);
+		}
+		assert_int_equal(fakesys_open_fds(f), 0);
+	} while (fakesys_failed(f));
+	assert_true(n > 15);
+	fakesys_free(f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_pause_resume),
+		cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_reset_that_fails_ends_the_run),
+		cmocka_unit_test(test_no_reboot),
+		cmocka_unit_test(test_start_fails),
+		cmocka_unit_test(test_bad_cpu_count),
+		cmocka_unit_test(test_kvm_open),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

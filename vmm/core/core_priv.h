@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VMM_CORE_PRIV_H
+#define VMM_CORE_PRIV_H
+
+#include "vmm/core/vm.h"
+
+int vm_slots_init(struct vm_slots *s, struct vm *vm, struct err *e) __must_check;
+void vm_slots_fini(struct vm_slots *s);
+
+/**
+ * struct vcpu - one virtual CPU and its thread
+ * @exits: to user space, by reason; written by the thread alone, read by anybody
+ * @tid:   of the thread, 0 until it runs
+ * @parked: it stands at the gate
+ */
+struct vcpu {
+	struct vm *vm;
+	unsigned int id;
+	struct vm_vcpu_hw *hw;
+	pthread_t thread;
+	bool thread_on, parked;
+	int tid;
+	struct vm_boot_regs boot;
+	bool boot_wanted;
+	uint64_t exits[VM_EXIT_NR];
+};
+
+/** vcpu_thread_start() - start the thread, pinned to host_cpu unless that is -1; it waits at the
+ * gate. */
+int vcpu_thread_start(struct vcpu *c, int host_cpu) __must_check;
+
+/** vcpu_kick() - make it leave the guest and look at the VM's state; any thread. */
+void vcpu_kick(struct vcpu *c);
+
+/** vcpu_kick_signal() - install the (empty) handler of the signal that interrupts KVM_RUN. Once a
+ * process. */
+int vcpu_kick_signal(void) __must_check;
+
+#endif
