@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* "sluice ctl SOCKET COMMAND": the client of the control socket. */
+#include "cmd/ctl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "cmd/cmd.h"
+
+#define ANSWER_MAX (64u << 20)
+
+struct ctl_opts {
+	bool pad;
+	int json;
+};
+
+static const struct opt ctl_opts[] = {
+	{ "json", OPT_BOOL, .off = offsetof(struct ctl_opts, json),
+	  .help = "print the answer as JSON" },
+	{ .type = OPT_END },
+};
+
+static int ctl_connect(struct sys *s, const char *path, int *out, struct err *e)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd, ret;
+
+	if (strlen(path) >= sizeof(a.sun_path))
+		return err_set(e, -ENAMETOOLONG, "%s: the path is too long for a socket", path);
+	memcpy(a.sun_path, path, strlen(path) + 1);
+	fd = sys_socket(s, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return err_sys(e, fd, "cannot make a socket");
+	ret = sys_connect(s, fd, (struct sockaddr *)&a, sizeof(a));
+	if (ret) {
+		sys_close(s, &fd);
+		if (ret == -ENOENT || ret == -ECONNREFUSED)
+			return err_set(e, ret, "%s: no machine listens there", path);
+		return err_sys(e, ret, "cannot connect to %s", path);
+	}
+	*out = fd;
+	return 0;
+}
+
+/* Read up to the newline that ends the answer. */
+static int answer_read(struct sys *s, int fd, char **out, size_t *len, struct err *e)
+{
+	size_t n = 0, cap = 0;
+	char *buf = NULL, *p;
+	ssize_t got;
+
+	while (!n || buf[n - 1] != '\n') {
+		if (n == cap) {
+			cap = cap ? 2 * cap : 65536;
+			p = cap > ANSWER_MAX ? NULL : realloc(buf, cap);
+			if (!p) {
+				free(buf);
+				return err_set(e, -ENOMEM, "the answer is too long");
+			}
+			buf = p;
+		}
+		got = sys_read(s, fd, buf + n, cap - n);
+		if (got <= 0) {
+			free(buf);
+			return err_set(e, -EPIPE, "the machine hung up without an answer");
+		}
+		n += (size_t)got;
+	}
+	*out = buf;
+	*len = n;
+	return 0;
+}
+
+static int ask(struct sys *s, int fd, const char *command, json_t **out, struct err *e)
+{
+	json_t *req = json_pack("{s:s}", "command", command);
+	char *text = req ? json_dumps(req, JSON_COMPACT) : NULL;
+	size_t len = 0;
+	int ret;
+
+	json_decref(req);
+	if (!text)
+		return err_set(e, -EINVAL, "the command is no text");
+	ret = sys_write_all(s, fd, text, strlen(text));
+	if (!ret)
+		ret = sys_write_all(s, fd, "\n", 1);
+	free(text);
+	if (ret)
+		return err_sys(e, ret, "cannot send the request");
+	ret = answer_read(s, fd, &text, &len, e);
+	if (ret)
+		return ret;
+	*out = json_loadb(text, len, 0, NULL);
+	free(text);
+	return *out ? 0 : err_set(e, -EBADMSG, "the answer is no JSON");
+}
+
+static int answer_show(const json_t *answer, bool as_json, struct err *e)
+{
+	const json_t *data = json_object_get(answer, "data");
+	const char *error = json_string_value(json_object_get(answer, "error"));
+
+	if (!json_is_true(json_object_get(answer, "ok")))
+		return err_set(e, -EIO, "%s", error ? error : "the machine refused");
+	if (as_json) {
+		json_dumpf(data ? data : answer, stdout, JSON_INDENT(2));
+		putchar('\n');
+	} else if (data) {
+		ctl_print(data, stdout);
+	}
+	return 0;
+}
+
+/* --json may stand before or after the operands: people type it last. */
+static int ctl_main(struct sys *s, const struct cmd *c, int argc, char **argv)
+{
+	struct ctl_opts o = { 0 };
+	json_t *answer = NULL;
+	int rest, fd = -1, status = CMD_USAGE, ret;
+	struct err e = { 0 };
+
+	if (!cmd_parse(c, &o, argc, argv, &rest, &status))
+		return status;
+	argc -= rest;
+	argv += rest;
+	if (argc == 3 && !o.json && !strcmp(argv[2], "--json")) {
+		o.json = true;
+		argc--;
+	}
+	if (argc != 2) {
+		err_set(&e, -EINVAL,
+			"ctl: give a socket and one command ('sluice ctl --help' lists them)");
+		return cmd_fail(&e, true);
+	}
+	ret = ctl_connect(s, argv[0], &fd, &e);
+	if (!ret)
+		ret = ask(s, fd, argv[1], &answer, &e);
+	if (!ret)
+		ret = answer_show(answer, o.json, &e);
+	json_decref(answer);
+	sys_close(s, &fd);
+	if (ret)
+		err_prefix(&e, "ctl: ");
+	return ret ? cmd_fail(&e, false) : CMD_OK;
+}
+
+const struct cmd cmd_ctl = {
+	.name = "ctl",
+	.help = "ask or command a running machine",
+	.operands = "SOCKET COMMAND",
+	.about =
+		"Sends COMMAND to the machine whose control socket (run --control) is SOCKET. Commands: ports (plan, "
+		"mode, host and guest address, group, interrupts of each port), dma (all that devices can reach), stat "
+		"(exits, trapped accesses, interrupts), pause, resume, powerdown (the ACPI power button), quit",
+	.opts = ctl_opts,
+	.complete = "ctl",
+	.fn = ctl_main,
+};

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "cmd/run_opts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "vmm/core/vm.h"
+
+#define P(m) offsetof(struct port_spec, m)
+#define R(m) offsetof(struct run_opts, m)
+
+/* Only modes that work are listed; the order is that of enum port_mode. */
+static const char *const mode_names[] = { "auto", "vfio", NULL };
+
+static const struct opt net_opts[] = {
+	{ "id", OPT_STR, .off = P(id), .arg = "NAME",
+	  .help = "name of the port (net0, net1, ...)" },
+	{ "mode", OPT_ENUM, .off = P(mode), .choices = mode_names,
+	  .help = "how the guest gets it; auto: the first that is viable" },
+	{ "pf", OPT_STR, .off = P(pf), .arg = "IFNAME|BDF", .complete = "netdev",
+	  .help = "take a free VF of this physical function, or make VFs" },
+	{ "bdf", OPT_BDF, .off = P(bdf), .given = P(bdf_given), .complete = "pci",
+	  .help = "this PCI function as it is: a VF, or a whole device" },
+	{ "mac", OPT_MAC, .off = P(mac), .given = P(mac_given), .help = "address of the VF" },
+	{ "vlan", OPT_U32, .off = P(vlan), .given = P(vlan_given), .max = 4094,
+	  .help = "VLAN the PF tags the VF's packets with, 0: none" },
+	{ "trust", OPT_BOOL, .off = P(trust), .given = P(trust_given),
+	  .help = "may the guest change its address and listen to all?" },
+	{ "spoofchk", OPT_BOOL, .off = P(spoofchk), .given = P(spoofchk_given),
+	  .help = "drop packets with another source address" },
+	{ "rate", OPT_U32, .off = P(rate), .given = P(rate_given), .arg = "MBIT",
+	  .help = "limit of what the VF sends, Mbit/s, 0: none" },
+	{ "vfs", OPT_U32, .off = P(vfs), .min = 1, .max = 256,
+	  .help = "VFs to make when the PF has none (up to 4)" },
+	{ "vf-token", OPT_STR, .off = P(vf_token), .arg = "UUID",
+	  .help = "VF token, when the PF belongs to vfio-pci" },
+	{ "force-no-reset", OPT_BOOL, .off = P(force_no_reset),
+	  .help = "take a function that nothing can reset" },
+	{ .type = OPT_END },
+};
+
+static const struct opt disk_opts[] = {
+	{ "id", OPT_STR, .off = P(id), .arg = "NAME",
+	  .help = "name of the port (disk0, disk1, ...)" },
+	{ "mode", OPT_ENUM, .off = P(mode), .choices = mode_names,
+	  .help = "how the guest gets it; auto: the first that is viable" },
+	{ "pf", OPT_STR, .off = P(pf), .arg = "/dev/nvmeN|BDF", .complete = "file",
+	  .help = "take a free VF of this NVMe controller, or make VFs" },
+	{ "bdf", OPT_BDF, .off = P(bdf), .given = P(bdf_given), .complete = "pci",
+	  .help = "this PCI function as it is: a VF, or a whole device" },
+	{ "queues", OPT_U32, .off = P(queues), .given = P(queues_given), .min = 1, .max = 65534,
+	  .help = "I/O queues of the VF (as many as it may have)" },
+	{ "vfs", OPT_U32, .off = P(vfs), .min = 1, .max = 256,
+	  .help = "VFs to make when the PF has none (up to 4)" },
+	{ "vf-token", OPT_STR, .off = P(vf_token), .arg = "UUID",
+	  .help = "VF token, when the PF belongs to vfio-pci" },
+	{ "force-no-reset", OPT_BOOL, .off = P(force_no_reset),
+	  .help = "take a function that nothing can reset" },
+	{ .type = OPT_END },
+};
+
+static const struct opt cpu_opts[] = {
+	{ "count", OPT_U32, .off = R(cpus), .min = 1, .max = VM_VCPUS_MAX, .first = true,
+	  .required = true, .arg = "N", .help = "number of vCPUs, 1 to 16" },
+	{ "pin", OPT_LIST, .off = R(pin), .given = R(pin_given),
+	  .help = "host CPUs: the first vCPU runs on the first one, and so on" },
+	{ .type = OPT_END },
+};
+
+/* In the order of enum vm_page. */
+static const char *const page_names[] = { "4K", "thp", "2M", "1G", NULL };
+
+static const struct opt memory_opts[] = {
+	{ "size", OPT_SIZE, .off = R(memory), .first = true, .required = true,
+	  .help = "guest memory, a multiple of the page size" },
+	{ "page", OPT_ENUM, .off = R(page), .choices = page_names,
+	  .help = "pages behind it; 2M and 1G are taken from the host's hugepage pool" },
+	{ "node", OPT_U32, .off = R(node), .given = R(node_given), .max = 1023,
+	  .help = "NUMA node of the host to take it from" },
+	{ "prefault", OPT_BOOL, .off = R(prefault),
+	  .help = "touch all of it before the guest starts" },
+	{ .type = OPT_END },
+};
+
+static int parse_port(struct run_opts *o, enum port_kind kind, const struct opt *table,
+		      const char *text, struct err *e)
+{
+	struct port_spec *p;
+
+	if (o->nports == RUN_PORTS_MAX)
+		return err_set(e, -EINVAL, "more than %d ports", RUN_PORTS_MAX);
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return err_set(e, -ENOMEM, "out of memory");
+	p->kind = kind;
+	o->ports[o->nports++] = p; /* freed with the others, also when the text is wrong */
+	return opt_parse_kv(table, p, text, e);
+}
+
+static int parse_net(void *target, const char *text, struct err *e)
+{
+	return parse_port(target, PORT_NET, net_opts, text, e);
+}
+
+static int parse_disk(void *target, const char *text, struct err *e)
+{
+	return parse_port(target, PORT_DISK, disk_opts, text, e);
+}
+
+static int parse_cpus(void *target, const char *text, struct err *e)
+{
+	return opt_parse_kv(cpu_opts, target, text, e);
+}
+
+static int parse_memory(void *target, const char *text, struct err *e)
+{
+	return opt_parse_kv(memory_opts, target, text, e);
+}
+
+/* Only the form is looked at here; the serial port's back end opens what is named. */
+static int parse_serial(void *target, const char *text, struct err *e)
+{
+	static const char *const words[] = { "stdio", "null", "pty", "file=", "unix=" };
+	struct run_opts *o = target;
+	unsigned int i;
+
+	if (o->serial)
+		return err_set(e, -EINVAL, "given twice");
+	for (i = 0; i < ARRAY_SIZE(words); i++) {
+		size_t n = strlen(words[i]);
+
+		if (words[i][n - 1] == '=' ? !strncmp(words[i], text, n) && text[n]
+					   : !strcmp(words[i], text))
+			break;
+	}
+	if (i == ARRAY_SIZE(words))
+		return err_set(e, -EINVAL,
+			       "\"%.60s\" is not one of stdio, null, pty, file=PATH, unix=PATH",
+			       text);
+	o->serial = strdup(text);
+	return o->serial ? 0 : err_set(e, -ENOMEM, "out of memory");
+}
+
+const struct opt run_opt_table[] = {
+	{ "kernel", OPT_STR, .off = R(kernel), .arg = "FILE", .complete = "file", .required = true,
+	  .group = "Guest",
+	  .help = "Linux bzImage, ELF with a PVH note (vmlinux), or Multiboot 1 image" },
+	{ "initrd", OPT_STR, .off = R(initrd), .arg = "FILE[,FILE...]", .complete = "file",
+	  .help = "initial RAM disks; a Multiboot kernel gets each as a module" },
+	{ "cmdline", OPT_STR, .off = R(cmdline), .arg = "TEXT", .help = "kernel command line" },
+	{ "cpus", OPT_SUB, .fn = parse_cpus, .sub = cpu_opts, .arg = "N[,pin=LIST]",
+	  .help = "vCPUs (1)" },
+	{ "memory", OPT_SUB, .fn = parse_memory, .sub = memory_opts, .arg = "SIZE[,KEY=VALUE...]",
+	  .help = "guest memory (512M, transparent hugepages)" },
+	{ "serial", OPT_FN, .fn = parse_serial, .arg = "stdio|null|pty|file=PATH|unix=PATH",
+	  .help = "where the first serial port goes (stdio)" },
+	{ "net", OPT_SUB, .fn = parse_net, .sub = net_opts, .many = true, .group = "Ports",
+	  .help = "a network port" },
+	{ "disk", OPT_SUB, .fn = parse_disk, .sub = disk_opts, .many = true,
+	  .help = "a disk port" },
+	{ "name", OPT_STR, .off = R(name), .arg = "NAME", .group = "Run",
+	  .help = "name of the machine, also of its journal (vm)" },
+	{ "control", OPT_STR, .off = R(control), .arg = "SOCKET", .complete = "file",
+	  .help = "make a control socket for 'sluice ctl'" },
+	{ "explain", OPT_BOOL, .off = R(explain), .help = "print the plan of each port and stop" },
+	{ "no-reboot", OPT_BOOL, .off = R(no_reboot), .help = "end when the guest resets itself" },
+	{ "debug-exit", OPT_U32, .off = R(debug_exit), .given = R(debug_exit_given), .max = 0xffff,
+	  .arg = "PORT",
+	  .help = "a write to this I/O port ends the run with status value * 2 + 1" },
+	{ "stats", OPT_STR, .off = R(stats), .arg = "FILE", .complete = "file",
+	  .help = "write what 'ctl stat' tells into FILE at the end, as JSON" },
+	{ "log", OPT_ENUM, .off = R(log), .choices = cmd_log_levels,
+	  .help = "how much to say (warning)" },
+	{ .type = OPT_END },
+};
+
+void run_opts_init(struct run_opts *o)
+{
+	*o = (struct run_opts){
+		.cpus = 1, .memory = MIB(512), .page = VM_PAGE_THP, .log = LOG_WARN
+	};
+}
+
+const char *port_kind_name(enum port_kind k)
+{
+	return k == PORT_NET ? "net" : "disk";
+}
+
+static bool name_ok(const char *s, size_t max)
+{
+	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+
+	return n && !s[n] && n <= max;
+}
+
+static bool id_used(const struct run_opts *o, const struct port_spec *but, const char *id)
+{
+	unsigned int i;
+
+	for (i = 0; i < o->nports; i++)
+		if (o->ports[i] != but && o->ports[i]->id && !strcmp(o->ports[i]->id, id))
+			return true;
+	return false;
+}
+
+/* The first free of net0, net1, ... for a port that got no name. */
+static int id_make(struct run_opts *o, struct port_spec *p)
+{
+	char id[PORT_ID_MAX];
+	unsigned int n = 0;
+
+	do {
+		snprintf(id, sizeof(id), "%s%u", port_kind_name(p->kind), n++);
+	} while (id_used(o, p, id));
+	p->id = strdup(id);
+	return p->id ? 0 : -ENOMEM;
+}
+
+static int port_check(const struct port_spec *p, struct err *e)
+{
+	bool vf_only = p->vfs;
+
+	if (!p->pf && !p->bdf_given)
+		return err_set(e, -EINVAL,
+			       "say which device: pf= (take a VF of it) or bdf= (this function)");
+	if (p->pf && p->bdf_given)
+		return err_set(e, -EINVAL, "pf= and bdf= exclude each other");
+	if (vf_only && !p->pf)
+		return err_set(e, -EINVAL, "vfs= needs pf=");
+	if (p->mac_given && mac_is_zero(&p->mac))
+		return err_set(e, -EINVAL, "mac: the address must not be zero");
+	if (p->mac_given && mac_is_multicast(&p->mac))
+		return err_set(e, -EINVAL,
+			       "mac: the address is a multicast one (first octet is odd)");
+	return 0;
+}
+
+int run_opts_check(struct run_opts *o, struct err *e)
+{
+	unsigned int i;
+	int ret;
+
+	if (o->name && !name_ok(o->name, 32))
+		return err_set(e, -EINVAL,
+			       "--name: \"%.60s\" is not made of 1 to 32 letters, digits, - and _",
+			       o->name);
+	for (i = 0; i < o->nports; i++) {
+		struct port_spec *p = o->ports[i];
+
+		if (!p->id && id_make(o, p))
+			return err_set(e, -ENOMEM, "out of memory");
+		if (!name_ok(p->id, PORT_ID_MAX - 1))
+			return err_set(
+				e, -EINVAL,
+				"port id \"%.60s\" is not made of 1 to %d letters, digits, - and _",
+				p->id, PORT_ID_MAX - 1);
+		if (id_used(o, p, p->id))
+			return err_set(e, -EINVAL, "port %s: another port has the same id", p->id);
+		ret = port_check(p, e);
+		if (ret) {
+			err_prefix(e, "port %s: ", p->id);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+void run_opts_free(struct run_opts *o)
+{
+	unsigned int i;
+
+	for (i = 0; i < o->nports; i++) {
+		opt_free(o->ports[i]->kind == PORT_NET ? net_opts : disk_opts, o->ports[i]);
+		free(o->ports[i]);
+	}
+	o->nports = 0;
+	opt_free(run_opt_table, o);
+	free(o->serial);
+	o->serial = NULL;
+}

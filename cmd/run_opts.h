@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CMD_RUN_OPTS_H
+#define CMD_RUN_OPTS_H
+
+#include "base/bdf.h"
+#include "base/mac.h"
+#include "base/opt.h"
+
+enum port_kind { PORT_NET, PORT_DISK };
+
+/** enum port_mode - as the user asked; PORT_AUTO tries all modes in order. */
+enum port_mode { PORT_AUTO, PORT_VFIO };
+
+#define PORT_ID_MAX 24
+
+/**
+ * struct port_spec - one --net or --disk as typed
+ * @pad: keeps offset 0 free, which means "none" in option tables
+ * @id:  unique among the ports; made up when not given
+ */
+struct port_spec {
+	bool pad;
+	enum port_kind kind;
+	char *id, *pf, *vf_token;
+	int mode;
+	struct bdf bdf;
+	struct mac mac;
+	uint32_t vlan, rate, vfs, queues;
+	int trust, spoofchk, force_no_reset;
+	bool bdf_given, mac_given, vlan_given, rate_given, queues_given, trust_given,
+		spoofchk_given;
+};
+
+#define RUN_PORTS_MAX 16
+
+/** struct run_opts - the command line of "sluice run". */
+struct run_opts {
+	bool pad;
+	char *kernel, *initrd, *cmdline, *name, *control, *stats;
+	uint32_t cpus;
+	struct opt_set pin;
+	uint64_t memory;
+	int page, prefault, explain, no_reboot, log;
+	uint32_t node, debug_exit;
+	char *serial; /* as chr_open() wants it; NULL: stdio */
+	bool pin_given, node_given, debug_exit_given;
+	struct port_spec *ports[RUN_PORTS_MAX];
+	unsigned int nports;
+};
+
+extern const struct opt run_opt_table[];
+
+/** run_opts_init() - defaults. */
+void run_opts_init(struct run_opts *o);
+
+/** run_opts_check() - what no single option can tell: contradictions, names used twice; fills in
+ * ids. */
+int run_opts_check(struct run_opts *o, struct err *e) __must_check;
+
+void run_opts_free(struct run_opts *o);
+
+/** port_kind_name() - "net", "disk". */
+const char *port_kind_name(enum port_kind k);
+
+#endif

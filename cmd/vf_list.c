@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "cmd/vf_list.h"
+
+#include <errno.h>
+#include <jansson.h>
+
+#include "cmd/ctl.h"
+
+static const char *or_dash(const char *s)
+{
+	return *s ? s : "-";
+}
+
+static json_t *pf_row(const struct sriov_pf *p)
+{
+	char bdf[BDF_STRLEN];
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:b}", "pf", bdf_format(bdf, p->fn.bdf),
+			 "name", or_dash(p->fn.netdev[0] ? p->fn.netdev : p->fn.nvme), "kind",
+			 sriov_kind_name(p->fn.kind), "driver", or_dash(p->fn.driver), "vfs",
+			 (int)p->numvfs, "max", (int)p->totalvfs, "autoprobe", p->autoprobe);
+}
+
+static void tri(char buf[4], int v)
+{
+	snprintf(buf, 4, "%s", v < 0 ? "-" : v ? "on" : "off");
+}
+
+/* One column for what differs by kind: address and policy, or controller state and resources. */
+static void vf_detail(const struct sriov_vf_info *v, char *buf, size_t size)
+{
+	char mac[MAC_STRLEN], trust[4], spoof[4];
+
+	buf[0] = 0;
+	if (v->has_net) {
+		tri(trust, v->net.trust);
+		tri(spoof, v->net.spoofchk);
+		snprintf(buf, size, "mac %s vlan %u trust %s spoofchk %s rate %u",
+			 mac_format(mac, &v->net.mac), v->net.vlan, trust, spoof, v->net.max_rate);
+	} else if (v->has_nvme) {
+		snprintf(buf, size, "%s vq %u vi %u", v->nvme.online ? "online" : "offline",
+			 v->nvme.vq, v->nvme.vi);
+	}
+}
+
+static json_t *vf_row(const struct sriov_list *l, const struct sriov_vf_info *v)
+{
+	char bdf[BDF_STRLEN], owner[SRIOV_OWNER_MAX + 32] = "-", detail[128];
+	const struct sriov_fn *pf = &l->pf[v->pf].fn;
+	char pf_bdf[BDF_STRLEN];
+
+	if (v->owner.name[0])
+		snprintf(owner, sizeof(owner), "%s (%s%d)", v->owner.name,
+			 v->owner_alive ? "pid " : "dead, pid ", (int)v->owner.pid);
+	vf_detail(v, detail, sizeof(detail));
+	return json_pack("{s:s, s:i, s:s, s:i, s:s, s:s, s:s, s:s}", "pf",
+			 pf->netdev[0] ? pf->netdev
+			 : pf->nvme[0] ? pf->nvme
+				       : bdf_format(pf_bdf, pf->bdf),
+			 "vf", (int)v->fn.vfn, "address", bdf_format(bdf, v->fn.bdf), "group",
+			 v->fn.group, "driver", or_dash(v->fn.driver), "owner", owner, "used",
+			 or_dash(v->use), "settings", or_dash(detail));
+}
+
+int vf_list_print(const struct sriov_list *l, bool as_json, FILE *f)
+{
+	json_t *pfs = json_array(), *vfs = json_array(), *o;
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < l->npfs; i++)
+		ret |= json_array_append_new(pfs, pf_row(&l->pf[i]));
+	for (i = 0; i < l->nvfs; i++)
+		ret |= json_array_append_new(vfs, vf_row(l, &l->vf[i]));
+	if (ret) {
+		ret = -ENOMEM;
+	} else if (as_json) {
+		o = json_pack("{s:O, s:O}", "pfs", pfs, "vfs", vfs);
+		ret = o ? json_dumpf(o, f, JSON_INDENT(2)) : -ENOMEM;
+		fputc('\n', f);
+		json_decref(o);
+	} else if (!l->npfs) {
+		fprintf(f, "no function of this host has SR-IOV\n");
+	} else {
+		ctl_print(pfs, f);
+		if (l->nvfs) {
+			fputc('\n', f);
+			ctl_print(vfs, f);
+		}
+	}
+	json_decref(pfs);
+	json_decref(vfs);
+	return ret ? -ENOMEM : 0;
+}
