@@ -47,7 +47,7 @@ int vm_init(struct vm *vm, struct sys *s, const struct log *log, struct ev *ev,
 	return rc;
 }
 
-static void vcpus_free(struct vm *vm)
+void vm_stop(struct vm *vm)
 {
 	vm_lock(vm);
 	vm->state = VM_STATE_STOPPED;
@@ -60,6 +60,11 @@ static void vcpus_free(struct vm *vm)
 			pthread_join(vm->vcpus[i].thread, NULL);
 		vm->vcpus[i].thread_on = false;
 	}
+}
+
+static void vcpus_free(struct vm *vm)
+{
+	vm_stop(vm);
 	for (unsigned int i = 0; i < vm->nvcpus; i++)
 		vm->accel->ops->vcpu_free(vm->vcpus[i].hw);
 	free(vm->vcpus);

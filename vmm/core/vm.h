@@ -91,6 +91,9 @@ struct vm {
 int vm_init(struct vm *vm, struct sys *s, const struct log *log, struct ev *ev,
 	    struct vm_accel *accel, const struct vm_cfg *cfg, struct err *e) __must_check;
 
+/** vm_stop() - let the vCPU threads end and wait for them; the vCPUs stay for their counters. Idempotent. */
+void vm_stop(struct vm *vm);
+
 /** vm_fini() - stop the vCPUs and free all; idempotent. */
 void vm_fini(struct vm *vm);
 
