@@ -11,9 +11,6 @@
 #include "cmd/run_opts.h"
 #include "vmm/core/mem.h"
 
-/* The rest of the program is not linked here. */
-const char *const cmd_log_levels[] = { "error", "warning", "info", "debug", NULL };
-
 static int parse(struct run_opts *o, struct err *e, char **argv)
 {
 	int argc = 0, rest, ret;

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * What "ctl stat" tells: how often the guest left to the host, why, and what was touched. Counters
+ * only grow; two answers subtracted give the cost of what happened between.
+ */
+#include "cmd/run_priv.h"
+
+static json_t *exits_of(const struct vm *vm, unsigned int first, unsigned int last)
+{
+	json_t *o = json_object();
+	uint64_t sum = 0;
+	unsigned int k, i;
+
+	for (k = 0; k < VM_EXIT_NR; k++) {
+		uint64_t n = 0;
+
+		for (i = first; i <= last; i++)
+			n += vm_exit_count(vm, i, (enum vm_exit_reason)k);
+		sum += n;
+		json_object_set_new(o, vm_exit_name((enum vm_exit_reason)k),
+				    json_integer((json_int_t)n));
+	}
+	json_object_set_new(o, "total", json_integer((json_int_t)sum));
+	return o;
+}
+
+static void accel_stat(void *arg, const char *name, uint64_t value)
+{
+	json_object_set_new(arg, name, json_integer((json_int_t)value));
+}
+
+/* vcpu NULL: of the VM. Statistics of the accelerator may be missing: then the object is empty. */
+static json_t *accel_of(struct vm *vm, struct vm_vcpu_hw *hw)
+{
+	json_t *o = json_object();
+
+	if (vm->accel->ops->stats)
+		(void)!vm->accel->ops->stats(vm->accel, hw, accel_stat, o);
+	return o;
+}
+
+static json_t *vcpus_of(struct vm *vm)
+{
+	json_t *a = json_array(), *o;
+	unsigned int i;
+
+	for (i = 0; i < vm->nvcpus; i++) {
+		o = json_pack("{s:i, s:i, s:o, s:o}", "vcpu", (int)i, "tid", vm_vcpu_tid(vm, i),
+			      "exits", exits_of(vm, i, i), "accel",
+			      accel_of(vm, vm_vcpu_hw(vm, i)));
+		json_array_append_new(a, o);
+	}
+	return a;
+}
+
+/* Pages of a region that were touched, so that a register page stands out from the others. */
+static json_t *pages_of(const struct vm_io_region *r)
+{
+	json_t *a = json_array();
+	unsigned int i;
+
+	for (i = 0; r->pages && i < r->npages; i++)
+		if (r->pages[i].reads || r->pages[i].writes)
+			json_array_append_new(a,
+					      json_pack("{s:i, s:I, s:I}", "page", (int)i, "reads",
+							(json_int_t)r->pages[i].reads, "writes",
+							(json_int_t)r->pages[i].writes));
+	return a;
+}
+
+static void region_add(json_t *a, const char *bus, const struct vm_io_region *r)
+{
+	uint64_t reads = 0, writes = 0;
+	json_t *pages, *o;
+	char base[24];
+	unsigned int i;
+
+	for (i = 0; r->pages && i < r->npages; i++) {
+		reads += r->pages[i].reads;
+		writes += r->pages[i].writes;
+	}
+	snprintf(base, sizeof(base), "0x%llx", (unsigned long long)r->base);
+	o = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "bus", bus, "name", r->name, "base", base,
+		      "size", (json_int_t)r->size, "reads", (json_int_t)reads, "writes",
+		      (json_int_t)writes);
+	pages = pages_of(r);
+	if (r->npages > 1 && json_array_size(pages))
+		json_object_set(o, "pages", pages);
+	json_decref(pages);
+	json_array_append_new(a, o);
+}
+
+static json_t *regions_of(const struct vm *vm)
+{
+	json_t *a = json_array();
+	unsigned int i;
+
+	for (i = 0; i < vm->pio.n; i++)
+		region_add(a, "pio", vm->pio.v[i]);
+	for (i = 0; i < vm->mmio.n; i++)
+		region_add(a, "mmio", vm->mmio.v[i]);
+	return a;
+}
+
+static void config_add(void *arg, struct vm_pci_fn *f)
+{
+	char bdf[BDF_STRLEN];
+
+	json_array_append_new(arg,
+			      json_pack("{s:s, s:s, s:I, s:I}", "name", f->name, "guest",
+					bdf_format(bdf, f->bdf), "reads", (json_int_t)f->cfg_reads,
+					"writes", (json_int_t)f->cfg_writes));
+}
+
+static json_t *config_of(struct vm *vm)
+{
+	const struct vm_pci_count *c = vm_pci_count(vm->pci);
+	json_t *a = json_array();
+
+	vm_pci_each(vm->pci, config_add, a);
+	return json_pack("{s:o, s:I, s:I, s:I}", "functions", a, "ports", (json_int_t)c->ports,
+			 "absent", (json_int_t)c->absent, "conf1", (json_int_t)c->conf1);
+}
+
+static json_t *ports_of(struct run *r)
+{
+	json_t *a = json_array();
+	struct vfio_pci_info i;
+	unsigned int k, b;
+
+	for (k = 0; k < r->nports; k++) {
+		json_int_t reads = 0, writes = 0;
+
+		if (!r->ports[k].dev)
+			continue;
+		vfio_pci_info(r->ports[k].dev, &i);
+		for (b = 0; b < ARRAY_SIZE(i.bar); b++) {
+			reads += (json_int_t)i.bar[b].trapped_reads;
+			writes += (json_int_t)i.bar[b].trapped_writes;
+		}
+		json_array_append_new(
+			a, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:I}", "port",
+				     r->ports[k].spec->id, "bar_reads", reads, "bar_writes", writes,
+				     "mask_writes", (json_int_t)i.mask_writes, "config_reads",
+				     (json_int_t)i.cfg_reads, "config_writes",
+				     (json_int_t)i.cfg_writes, "vectors", (int)i.vectors_used,
+				     "resets", (json_int_t)i.resets, "refused",
+				     (json_int_t)i.refused));
+	}
+	return a;
+}
+
+static json_t *dma_of(struct run *r)
+{
+	const struct ioas_stats *s = ioas_stats(vfio_ctx_ioas(r->vfio));
+
+	return json_pack("{s:I, s:I, s:I, s:I}", "map_ioctls", (json_int_t)s->maps, "unmap_ioctls",
+			 (json_int_t)s->unmaps, "failed", (json_int_t)s->failed, "bytes",
+			 (json_int_t)s->bytes);
+}
+
+static const char *state_name(const struct vm *vm)
+{
+	static const char *const names[] = { "setup", "running", "paused", "stopped" };
+
+	return names[vm->state];
+}
+
+json_t *run_stat(struct run *r)
+{
+	struct vm *vm = &r->vm;
+	json_t *o;
+
+	vm_lock(vm);
+	o = json_pack(
+		"{s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "name", r->name, "state", state_name(vm),
+		"accel", vm->accel->ops->info(vm->accel)->kind, "resets", (json_int_t)vm->resets,
+		"irq_route_commits", (json_int_t)vm_irq_commits(vm->irqs), "unhandled_pio",
+		(json_int_t)vm->pio.unhandled, "unhandled_mmio", (json_int_t)vm->mmio.unhandled);
+	if (o) {
+		json_object_set_new(o, "exits", exits_of(vm, 0, vm->nvcpus ? vm->nvcpus - 1 : 0));
+		json_object_set_new(o, "vcpus", vcpus_of(vm));
+		json_object_set_new(o, "accel_vm", accel_of(vm, NULL));
+		json_object_set_new(o, "regions", regions_of(vm));
+		json_object_set_new(o, "config", config_of(vm));
+		if (r->vfio) {
+			json_object_set_new(o, "ports", ports_of(r));
+			json_object_set_new(o, "dma", dma_of(r));
+		}
+	}
+	vm_unlock(vm);
+	return o;
+}
