@@ -29,11 +29,20 @@ int sriov_bind_undo(struct sriov *c, struct bdf fn, const char *ours, const char
 /** sriov_reset() - reset the function through sysfs; -EOPNOTSUPP when it has no reset. */
 int sriov_reset(struct sriov *c, struct bdf fn, struct err *e) __must_check;
 
+/** enum sriov_use - how much a function is in use, from not at all to held by another process. */
+enum sriov_use {
+	SRIOV_IDLE, /* free: unbound, or bound with nobody behind it */
+	SRIOV_UP,   /* an interface that is up, but carries no address; another device with a driver
+		     */
+	SRIOV_BUSY, /* the host needs it: addresses, a default route, a mounted disk */
+	SRIOV_HELD, /* another process has its VFIO group open */
+};
+
 /**
  * sriov_fn_in_use() - does a process or the host itself use the function now?
  * @why: filled with a few words: "interface eth3 is up", "group 8 is open in another process",
- *	 "nvme1n1 is mounted"
- * Return: 1, 0 or -errno. Takes nothing, changes nothing.
+ *	 "nvme1n1 is mounted or claimed"; "" when idle
+ * Return: enum sriov_use or -errno. Takes nothing, changes nothing.
  */
 int sriov_fn_in_use(struct sriov *c, const struct sriov_fn *fn, char *why,
 		    size_t size) __must_check;
