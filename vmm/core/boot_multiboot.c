@@ -184,6 +184,21 @@ static int put_modules(const struct vm_boot *b, const struct boot_place *p, stru
 	return 0;
 }
 
+/* Multiboot's command line begins with the kernel's name: it goes right in front of the rest. */
+static int put_name(struct vm *vm, const struct vm_boot *b, struct mb_block *blk)
+{
+	const char *slash = strrchr(b->kernel_path, '/');
+	char name[256];
+	int n = snprintf(name, sizeof(name), "%s%s", slash ? slash + 1 : b->kernel_path,
+			 *b->cmdline ? " " : "");
+
+	/* A file that could be opened has a name of at most 255 bytes; cut, it would still be
+	 * terminated. */
+	n = MIN(n, (int)sizeof(name) - 1);
+	blk->info.cmdline = VM_LOW_CMDLINE - (uint32_t)n;
+	return vm_mem_write(&vm->mem, blk->info.cmdline, name, (uint64_t)n);
+}
+
 int boot_mb_finish(struct vm *vm, const struct vm_boot *b, const struct boot_image *img,
 		   const struct boot_place *p, struct vm_boot_regs *regs, struct err *e)
 {
@@ -194,10 +209,11 @@ int boot_mb_finish(struct vm *vm, const struct vm_boot *b, const struct boot_ima
 	if (!blk)
 		return err_sys(e, -ENOMEM, "kernel %s", b->kernel_path);
 	blk->info.flags = MBI_MEMORY | MBI_CMDLINE | MBI_MODULES | MBI_MMAP | MBI_LOADER;
-	blk->info.cmdline = VM_LOW_CMDLINE;
 	blk->info.loader_name = put_text(blk, &used, "Sluice", "");
 	put_map(vm, blk);
 	ret = put_modules(b, p, blk, &used, e);
+	if (!ret)
+		ret = put_name(vm, b, blk);
 	if (!ret)
 		ret = vm_mem_write(&vm->mem, VM_LOW_BOOTINFO, blk,
 				   offsetof(struct mb_block, text) + used);
