@@ -102,11 +102,11 @@ static int vcpu_new(struct vm *vm, unsigned int id, const struct vm_cpuid *host,
 	struct vm_cpuid *own;
 	int rc;
 
-	own = calloc(n ? n : 1, sizeof(*own));
+	own = calloc(n + VM_CPUID_EXTRA, sizeof(*own));
 	if (!own)
 		return err_set(e, -ENOMEM, "no memory");
 	memcpy(own, host, n * sizeof(*own));
-	vm_cpuid_filter(own, n, id, vm->cfg.ncpus, info->phys_bits);
+	n = vm_cpuid_filter(own, n, n + VM_CPUID_EXTRA, id, vm->cfg.ncpus, info->phys_bits);
 	c->vm = vm;
 	c->id = id;
 	rc = vm->accel->ops->vcpu_new(vm->accel, id, own, n, &c->hw, e);

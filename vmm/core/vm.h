@@ -128,9 +128,13 @@ int vm_vcpu_tid(const struct vm *vm, unsigned int i);
 /** vm_vcpu_hw() - the accelerator's handle of vCPU i (for statistics). */
 struct vm_vcpu_hw *vm_vcpu_hw(const struct vm *vm, unsigned int i);
 
-/** vm_cpuid_filter() - from what the accelerator offers to what vCPU id of ncpus gets
- * (vmm/core/cpuid.c). */
-void vm_cpuid_filter(struct vm_cpuid *c, unsigned int n, unsigned int id, unsigned int ncpus,
-		     unsigned int phys_bits);
+/**
+ * vm_cpuid_filter() - from what the accelerator offers to what vCPU id of ncpus gets (vmm/core/cpuid.c)
+ * @cap: entries that c has room for; VM_CPUID_EXTRA more than n are enough
+ * Return: the number of entries now.
+ */
+#define VM_CPUID_EXTRA 1
+unsigned int vm_cpuid_filter(struct vm_cpuid *c, unsigned int n, unsigned int cap, unsigned int id,
+			     unsigned int ncpus, unsigned int phys_bits);
 
 #endif
