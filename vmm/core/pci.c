@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "vmm/core/boot.h"
 #include "vmm/core/pci_priv.h"
 #include "vmm/core/vm.h"
 
@@ -187,6 +188,23 @@ static void host_cfg_init(uint8_t *cfg)
 	pci_put(cfg, PCI_CLASS_REV, 4, 0x06000000);
 }
 
+/*
+ * Where no BAR may go. All 256 MiB of ECAM are taken even while few buses exist: no BAR may hide
+ * where a bus could appear. At the local APICs' addresses a device's write is an interrupt message.
+ */
+static int claim_fixed(struct vm_pci *p, struct err *e)
+{
+	struct vm_mem *m = &p->vm->mem;
+	int ret;
+
+	ret = vm_mem_claim(m, &p->ecam_claim, VM_PCI_ECAM_BASE, ECAM_MAX, "PCI ECAM", e);
+	if (!ret)
+		ret = vm_mem_claim(m, &p->ioapic_claim, VM_IOAPIC_BASE, KIB(4), "IOAPIC", e);
+	if (!ret)
+		ret = vm_mem_claim(m, &p->lapic_claim, VM_LAPIC_BASE, MIB(1), "local APICs", e);
+	return ret;
+}
+
 int vm_pci_new(struct vm *vm, bool conf1, struct vm_pci **out, struct err *e)
 {
 	struct vm_pci *p = calloc(1, sizeof(*p));
@@ -208,9 +226,7 @@ int vm_pci_new(struct vm *vm, bool conf1, struct vm_pci **out, struct err *e)
 	p->cf8 = (struct vm_io_region){
 		.name = "PCI CF8h", .base = CF8_BASE, .size = CF8_SIZE, .ops = &cf8_ops, .dev = p
 	};
-	/* All 256 MiB are taken even while few buses exist: no BAR may hide where a bus could
-	 * appear. */
-	ret = vm_mem_claim(&vm->mem, &p->ecam_claim, VM_PCI_ECAM_BASE, ECAM_MAX, "PCI ECAM", e);
+	ret = claim_fixed(p, e);
 	if (ret)
 		goto out;
 	ret = pci_ecam_buses(p, 1, e);
@@ -237,6 +253,8 @@ void vm_pci_free(struct vm_pci *p)
 	vm_io_region_fini(&p->cf8);
 	vm_io_region_fini(&p->ecam);
 	vm_mem_unclaim(&p->vm->mem, &p->ecam_claim);
+	vm_mem_unclaim(&p->vm->mem, &p->ioapic_claim);
+	vm_mem_unclaim(&p->vm->mem, &p->lapic_claim);
 	free(p);
 }
 

@@ -56,7 +56,7 @@ struct vm_pci {
 	struct vm_pci_windows win;
 	struct vm_pci_count count;
 	struct vm_io_region ecam, cf8;
-	struct vm_mem_claim ecam_claim;
+	struct vm_mem_claim ecam_claim, ioapic_claim, lapic_claim;
 	bool conf1;
 	uint32_t conf1_addr;
 	uint8_t reset_ctl;
