@@ -25,8 +25,8 @@ void log_stderr_sink(void *arg, enum log_level level, const char *line)
 		return; /* nowhere left to complain */
 }
 
-static void log_v(const struct log *l, enum log_level level, const char *tail, const char *fmt,
-		  va_list ap)
+__printf(4, 0) static void log_v(const struct log *l, enum log_level level, const char *tail,
+				  const char *fmt, va_list ap)
 {
 	char line[1100];
 	size_t n;

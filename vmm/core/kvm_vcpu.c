@@ -176,14 +176,13 @@ static int power_on_save(struct vm_vcpu_hw *v)
 /* One at a time: some can be read but not written, which is their own business. */
 static void msrs_restore(struct vm_vcpu_hw *v)
 {
-	struct {
-		struct kvm_msrs h;
-		struct kvm_msr_entry e;
-	} one = { .h.nmsrs = 1 };
+	uint64_t buf[(sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)) / 8] = { 0 };
+	struct kvm_msrs *one = (void *)buf;
 
+	one->nmsrs = 1;
 	for (uint32_t i = 0; i < v->on.msrs->nmsrs; i++) {
-		one.e = v->on.msrs->entries[i];
-		if (vcpu_ioctl(v, KVM_SET_MSRS, &one))
+		one->entries[0] = v->on.msrs->entries[i];
+		if (vcpu_ioctl(v, KVM_SET_MSRS, one))
 			continue;
 	}
 }

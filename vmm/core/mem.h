@@ -130,7 +130,7 @@ struct vm_ram {
 	unsigned int nsegs;
 	struct vm_mem_region seg[VM_RAM_SEGS_MAX];
 	struct vm_mem_claim claim[VM_RAM_SEGS_MAX];
-	char names[VM_RAM_SEGS_MAX][8];
+	char names[VM_RAM_SEGS_MAX][16];
 };
 
 /**
