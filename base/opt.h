@@ -6,8 +6,9 @@
 #include "base/err.h"
 
 /*
- * Option tables. One const table describes a "key=value,key=value" argument (a port, a device) or the long
- * options of a subcommand; the parser, --help, the man page and the completion all read it.
+ * Option tables. One const table describes a "key=value,key=value" argument (a port, a device) or
+ * the long options of a subcommand; the parser, --help, the man page and the completion all read
+ * it.
  */
 enum opt_type {
 	OPT_END = 0,
@@ -20,7 +21,7 @@ enum opt_type {
 	OPT_BDF,  /* struct bdf */
 	OPT_LIST, /* struct opt_set: "0-3,7" or "0-3+7"; both work inside key=value arguments too */
 	OPT_SUB,  /* a nested key=value argument; handed to fn; repeatable when many is set */
-	OPT_FN,   /* handed to fn as text; repeatable */
+	OPT_FN,	  /* handed to fn as text; repeatable */
 };
 
 #define OPT_SET_MAX 1024
@@ -62,20 +63,22 @@ struct opt {
 
 /**
  * opt_parse_kv() - parse "key=value,key=value" into target
- * Unknown keys name the nearest known one; a key given twice is an error. A ',' inside a value is written ',,'.
- * An item that starts with a digit and has no '=' continues an OPT_LIST before it: "4,pin=0-3,7".
- * Return: 0 or -EINVAL with e filled. Strings set so far stay in target: opt_free() frees them.
+ * Unknown keys name the nearest known one; a key given twice is an error. A ',' inside a value is
+ * written ',,'. An item that starts with a digit and has no '=' continues an OPT_LIST before it:
+ * "4,pin=0-3,7". Return: 0 or -EINVAL with e filled. Strings set so far stay in target: opt_free()
+ * frees them.
  */
-int opt_parse_kv(const struct opt *table, void *target, const char *text, struct err *e) __must_check;
+int opt_parse_kv(const struct opt *table, void *target, const char *text,
+		 struct err *e) __must_check;
 
 /**
  * opt_parse_argv() - parse "--name value" and "--name=value" of a subcommand into target
  * @argc: @argv: without the program's and the subcommand's name
- * @rest: index of the first operand on return ("--" is skipped); options after the first operand are not parsed
- * Return: 0, -EINVAL with e filled, or -ECANCELED when --help was given.
+ * @rest: index of the first operand on return ("--" is skipped); options after the first operand
+ * are not parsed Return: 0, -EINVAL with e filled, or -ECANCELED when --help was given.
  */
-int opt_parse_argv(const struct opt *table, void *target, int argc, char **argv, int *rest, struct err *e)
-	__must_check;
+int opt_parse_argv(const struct opt *table, void *target, int argc, char **argv, int *rest,
+		   struct err *e) __must_check;
 
 /** opt_set_one() - store one value; what opt_parse_kv() does for a pair. */
 int opt_set_one(const struct opt *o, void *target, const char *value, struct err *e) __must_check;
@@ -83,10 +86,15 @@ int opt_set_one(const struct opt *o, void *target, const char *value, struct err
 /** opt_free() - free the strings of target and null them. */
 void opt_free(const struct opt *table, void *target);
 
-/** opt_help() - the option list of --help; long_opts: with leading dashes. Nested tables are indented below. */
+/** opt_help() - the option list of --help; long_opts: with leading dashes. Nested tables are
+ * indented below. */
 void opt_help(const struct opt *table, bool long_opts, FILE *f);
 
-/** opt_arg_text() - name of the value in help texts ("FILE", "on|off", "auto|vfio"); returns buf. */
+/** opt_help_text() - a paragraph, wrapped as the option list is; a full stop is added. */
+void opt_help_text(const char *text, FILE *f);
+
+/** opt_arg_text() - name of the value in help texts ("FILE", "on|off", "auto|vfio"); returns buf.
+ */
 char *opt_arg_text(const struct opt *o, char *buf, size_t size);
 
 /** opt_nearest_word() - as opt_nearest(), over words that end with NULL. */

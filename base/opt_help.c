@@ -44,7 +44,7 @@ static int width_of(FILE *f)
 }
 
 /* Print words from column col on, wrapped before width; continuation lines start at column left. */
-static void wrap(FILE *f, const char *text, int col, int left, int width)
+static void wrap(FILE *f, const char *text, int col, int left, int width, const char *end)
 {
 	bool fresh = true;
 
@@ -61,7 +61,12 @@ static void wrap(FILE *f, const char *text, int col, int left, int width)
 		fresh = false;
 		text += n + (text[n] == ' ');
 	}
-	fputc('\n', f);
+	fputs(end, f);
+}
+
+void opt_help_text(const char *text, FILE *f)
+{
+	wrap(f, text, 0, 0, width_of(f), ".\n");
 }
 
 static int left_text(const struct opt *o, bool long_opts, char *buf, size_t size)
@@ -107,7 +112,7 @@ static void help_table(const struct opt *table, bool long_opts, int indent, int 
 			fprintf(f, "\n%*s", col, "");
 		else
 			fprintf(f, "%*s", col - indent - (int)strlen(buf), "");
-		wrap(f, table->help ? table->help : "", col, col, width);
+		wrap(f, table->help ? table->help : "", col, col, width, "\n");
 		if (table->type == OPT_SUB && table->sub)
 			help_table(table->sub, false, indent + 4, width, f);
 	}

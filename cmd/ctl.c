@@ -113,7 +113,6 @@ static int answer_show(const json_t *answer, bool as_json, struct err *e)
 	return 0;
 }
 
-/* --json may stand before or after the operands: people type it last. */
 static int ctl_main(struct sys *s, const struct cmd *c, int argc, char **argv)
 {
 	struct ctl_opts o = { 0 };
@@ -125,10 +124,6 @@ static int ctl_main(struct sys *s, const struct cmd *c, int argc, char **argv)
 		return status;
 	argc -= rest;
 	argv += rest;
-	if (argc == 3 && !o.json && !strcmp(argv[2], "--json")) {
-		o.json = true;
-		argc--;
-	}
 	if (argc != 2) {
 		err_set(&e, -EINVAL,
 			"ctl: give a socket and one command ('sluice ctl --help' lists them)");

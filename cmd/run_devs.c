@@ -6,6 +6,7 @@
 
 #include "cmd/run_priv.h"
 #include "vmm/devices/pm.h"
+#include "vmm/devices/rtc.h"
 #include "vmm/devices/serial.h"
 
 /* No constructors, no registration: what is not in this table, or added by name below, is not in
@@ -15,6 +16,7 @@ static const struct {
 	const struct vm_dev_ops *ops;
 } board[] = {
 	{ "pm", &pm_ops },
+	{ "rtc", &rtc_ops },
 	{ "legacy", &legacy_ops },
 };
 

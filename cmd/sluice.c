@@ -84,7 +84,8 @@ static void cmd_usage(const struct cmd *c, FILE *f)
 		c->parent ? " " : "", c->name, c->opts ? " [OPTIONS]" : "",
 		c->actions ? " ACTION ..." : "", c->operands ? " " : "",
 		c->operands ? c->operands : "");
-	fprintf(f, "\n%s.\n", c->about ? c->about : c->help);
+	fputc('\n', f);
+	opt_help_text(c->about ? c->about : c->help, f);
 	if (c->opts) {
 		fprintf(f, "\n");
 		opt_help(c->opts, true, f);
@@ -132,12 +133,40 @@ static int version_main(struct sys *s, const struct cmd *self, int argc, char **
 	return CMD_OK;
 }
 
+static void reverse(char **v, int n)
+{
+	int i;
+
+	for (i = 0; i < n / 2; i++) {
+		char *t = v[i];
+
+		v[i] = v[n - 1 - i];
+		v[n - 1 - i] = t;
+	}
+}
+
+/* "vf create eth0 --count 3" is as good as "vf create --count 3 eth0": operands in front go to the
+ * end. */
+static void operands_last(int argc, char **argv)
+{
+	int n = 0;
+
+	while (n < argc && argv[n][0] != '-')
+		n++;
+	reverse(argv, n);
+	reverse(argv + n, argc - n);
+	reverse(argv, argc);
+}
+
 bool cmd_parse(const struct cmd *c, void *target, int argc, char **argv, int *rest, int *status)
 {
 	static const struct opt none[] = { { .type = OPT_END } };
 	struct err e = { 0 };
-	int ret = opt_parse_argv(c->opts ? c->opts : none, target, argc, argv, rest, &e);
+	int ret;
 
+	if (c->operands)
+		operands_last(argc, argv);
+	ret = opt_parse_argv(c->opts ? c->opts : none, target, argc, argv, rest, &e);
 	if (ret == -ECANCELED) {
 		cmd_usage(c, stdout);
 		*status = CMD_OK;
