@@ -26,7 +26,7 @@ void log_stderr_sink(void *arg, enum log_level level, const char *line)
 }
 
 __printf(4, 0) static void log_v(const struct log *l, enum log_level level, const char *tail,
-				  const char *fmt, va_list ap)
+				 const char *fmt, va_list ap)
 {
 	char line[1100];
 	size_t n;

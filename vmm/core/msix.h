@@ -49,7 +49,8 @@ enum vm_io_result vm_msix_pba_read(struct vm_msix *m, uint64_t off, unsigned int
 void vm_msix_reset(struct vm_msix *m);
 bool vm_msix_enabled(const struct vm_msix *m);
 
-/** vm_msix_refused() - messages outside FEE00000h-FEEFFFFFh that were not routed, and commits that failed. */
+/** vm_msix_refused() - messages outside FEE00000h-FEEFFFFFh that were not routed, and commits that
+ * failed. */
 uint64_t vm_msix_refused(const struct vm_msix *m);
 unsigned int vm_msix_used(const struct vm_msix *m); /* vectors in use */
 uint64_t vm_msix_mask_writes(

@@ -113,8 +113,8 @@ struct vm_pci_windows {
 /**
  * vm_pci_new() - host bridge, ECAM on the MMIO bus; conf1: CF8h/CFCh on the port bus too
  *
- * Ports CF8h-CFFh belong to the host bridge in either case, since the reset control register (CF9h, bit 2 resets
- * the machine) lies among them.
+ * Ports CF8h-CFFh belong to the host bridge in either case, since the reset control register (CF9h,
+ * bit 2 resets the machine) lies among them.
  */
 int vm_pci_new(struct vm *vm, bool conf1, struct vm_pci **out, struct err *e) __must_check;
 void vm_pci_free(struct vm_pci *p); /* functions were detached; NULL is fine */
@@ -137,8 +137,9 @@ const struct vm_pci_windows *vm_pci_windows(const struct vm_pci *p);
 /**
  * vm_pci_intx_pin() - IOAPIC pin (16-23) of f's INTA-INTD (pin 1-4); as the DSDT's _PRT says
  *
- * 16 + (d + pin - 1) % 8 with d the device number on bus 0 of the root port (the function behind it is device 0,
- * so the port's swizzle changes nothing). In a _PRT, where pins count from 0: 16 + (d + pin) % 8.
+ * 16 + (d + pin - 1) % 8 with d the device number on bus 0 of the root port (the function behind it
+ * is device 0, so the port's swizzle changes nothing). In a _PRT, where pins count from 0: 16 + (d
+ * + pin) % 8.
  */
 unsigned int vm_pci_intx_pin(const struct vm_pci_fn *f, unsigned int pin);
 

@@ -91,7 +91,8 @@ struct vm {
 int vm_init(struct vm *vm, struct sys *s, const struct log *log, struct ev *ev,
 	    struct vm_accel *accel, const struct vm_cfg *cfg, struct err *e) __must_check;
 
-/** vm_stop() - let the vCPU threads end and wait for them; the vCPUs stay for their counters. Idempotent. */
+/** vm_stop() - let the vCPU threads end and wait for them; the vCPUs stay for their counters.
+ * Idempotent. */
 void vm_stop(struct vm *vm);
 
 /** vm_fini() - stop the vCPUs and free all; idempotent. */
@@ -129,7 +130,8 @@ int vm_vcpu_tid(const struct vm *vm, unsigned int i);
 struct vm_vcpu_hw *vm_vcpu_hw(const struct vm *vm, unsigned int i);
 
 /**
- * vm_cpuid_filter() - from what the accelerator offers to what vCPU id of ncpus gets (vmm/core/cpuid.c)
+ * vm_cpuid_filter() - from what the accelerator offers to what vCPU id of ncpus gets
+ * (vmm/core/cpuid.c)
  * @cap: entries that c has room for; VM_CPUID_EXTRA more than n are enough
  * Return: the number of entries now.
  */
