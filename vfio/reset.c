@@ -121,6 +121,9 @@ void vfio_pci_release(struct vfio_pci *p)
 		return;
 	p->state = VFIO_PCI_GONE;
 	vfio_pci_shutdown(p);
+	/* Nothing to place at the next reset of the machine. */
+	for (unsigned int i = 0; i < ARRAY_SIZE(p->fn.bar); i++)
+		p->fn.bar[i].type = VM_BAR_NONE;
 	vfio_events_fini(p);
 	vfio_bars_fini(p);
 	vfd_close(p->vfd);
