@@ -71,7 +71,6 @@ DefinitionBlock ("", "DSDT", 2, "SLUICE", "SLUICE", 1)
 			{
 				WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode,
 					0x0000, 0x0000, 0x0000, 0x0000, 0x0001, , , BUSR)
-				IO (Decode16, 0x0CF8, 0x0CF8, 0x01, 0x01)
 				DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed,
 					NonCacheable, ReadWrite,
 					0x00000000, 0x00000000, 0x00000000, 0x00000000, 0x00000001, , , MM32)
