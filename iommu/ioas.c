@@ -215,16 +215,3 @@ void ioas_each(const struct ioas *a, void (*fn)(void *arg, const struct ioas_map
 	for (pos = a->maps.next; pos != &a->maps; pos = pos->next)
 		fn(arg, (const struct ioas_map *)list_entry(pos, struct ioas_map, link));
 }
-
-int ioas_each_group(struct ioas *a, int (*fn)(void *arg, struct iommu_group *g), void *arg)
-{
-	struct list *pos, *nxt;
-	int r;
-
-	list_for_each (pos, nxt, &a->groups) {
-		r = fn(arg, list_entry(pos, struct iommu_group, link));
-		if (r)
-			return r;
-	}
-	return 0;
-}

@@ -112,9 +112,6 @@ void iommu_group_put(struct iommu_group *g);
 int iommu_group_fd(const struct iommu_group *g);
 unsigned int iommu_group_id(const struct iommu_group *g);
 
-/** ioas_each_group() - stops at and returns the first non-zero result of fn. */
-int ioas_each_group(struct ioas *a, int (*fn)(void *arg, struct iommu_group *g), void *arg);
-
 /**
  * ioas_memlock_check() - may this process pin need more bytes?
  * The kernel does not limit who has CAP_IPC_LOCK. Otherwise RLIMIT_MEMLOCK less what is locked must

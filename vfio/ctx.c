@@ -190,18 +190,35 @@ static int limit_addresses(struct vfio_ctx *c, struct vm *vm, struct err *e)
 	return r;
 }
 
-static int kvm_add(void *arg, struct iommu_group *g)
+static void kvm_mark(struct vfio_ctx *c, const struct iommu_group *g, bool on)
 {
-	struct vm *vm = arg;
+	struct list *pos, *nxt;
 
-	return vm->accel->ops->vfio_file(vm->accel, iommu_group_fd(g), true);
+	list_for_each (pos, nxt, &c->devs) {
+		struct vfio_pci *p = list_entry(pos, struct vfio_pci, link);
+
+		if (p->group == g)
+			p->in_kvm = on;
+	}
 }
 
-static int kvm_del(void *arg, struct iommu_group *g)
+/* Tell KVM of each group once, whatever number of devices it has; off: of those it was told of. */
+static int kvm_groups(struct vfio_ctx *c, bool on)
 {
-	struct vm *vm = arg;
+	struct vm_accel *a = c->vm->accel;
+	struct list *pos, *nxt;
+	int r;
 
-	(void)vm->accel->ops->vfio_file(vm->accel, iommu_group_fd(g), false);
+	list_for_each (pos, nxt, &c->devs) {
+		struct vfio_pci *p = list_entry(pos, struct vfio_pci, link);
+
+		if (!p->group || p->in_kvm == on)
+			continue;
+		r = a->ops->vfio_file(a, iommu_group_fd(p->group), on);
+		if (on && r < 0)
+			return r;
+		kvm_mark(c, p->group, on);
+	}
 	return 0;
 }
 
@@ -210,7 +227,7 @@ static void detach(struct vfio_ctx *c)
 	if (!c->vm)
 		return;
 	vm_mem_unlisten(&c->vm->mem, &c->dma.listener);
-	(void)ioas_each_group(c->ioas, kvm_del, c->vm);
+	(void)kvm_groups(c, false);
 	c->vm = NULL;
 }
 
@@ -233,7 +250,7 @@ int vfio_ctx_attach(struct vfio_ctx *c, struct vm *vm, struct err *e)
 	 * KVM must know of devices that may write around the caches, and lets their interrupts
 	 * through to the guest directly. An IOMMU that enforces snooping can do without.
 	 */
-	r = ioas_each_group(c->ioas, kvm_add, vm);
+	r = kvm_groups(c, true);
 	if (r < 0 && ioas_info(c->ioas)->coherent) {
 		log_warn(c->log,
 			 "KVM does not take VFIO groups (error %d): not needed here, the "
@@ -282,8 +299,9 @@ void vfio_ctx_drop(struct vfio_pci *p)
 {
 	struct vfio_ctx *c = p->ctx;
 
-	if (p->group && c->vm && !group_shared(c, p))
-		(void)kvm_del(c->vm, p->group);
+	if (p->in_kvm && !group_shared(c, p))
+		(void)c->vm->accel->ops->vfio_file(c->vm->accel, iommu_group_fd(p->group), false);
+	p->in_kvm = false;
 	iommu_group_put(p->group);
 	p->group = NULL;
 	/* A released device stays in the list until it is freed, for `ctl ports`. */

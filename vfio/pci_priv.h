@@ -54,6 +54,7 @@ struct vfio_pci {
 	struct list link; /* of ctx */
 	struct vfio_pci_opts opts;
 	bool is_vf, dirty, realized;
+	bool in_kvm; /* KVM was told of the group */
 	enum vfio_pci_state state;
 	uint16_t phys_cmd; /* command register as last written to the device */
 	uint64_t resets, flrs, reset_failures;

@@ -202,7 +202,9 @@ static int on_device(void *arg, int fd, const char *path, unsigned long req, voi
 
 	switch (req) {
 	case VFIO_DEVICE_GET_INFO:
-		info->flags = VFIO_DEVICE_FLAGS_PCI | VFIO_DEVICE_FLAGS_RESET;
+		info->flags = VFIO_DEVICE_FLAGS_PCI;
+		if (!v->no_reset)
+			info->flags |= VFIO_DEVICE_FLAGS_RESET;
 		info->num_regions = VFIO_PCI_NUM_REGIONS;
 		info->num_irqs = VFIO_PCI_NUM_IRQS;
 		return 0;

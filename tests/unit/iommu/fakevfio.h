@@ -22,7 +22,7 @@ struct fakevfio {
 	unsigned int nranges;
 	uint32_t claim_ranges; /* nr_iovas to claim, 0: the honest number */
 	uint32_t cap_offset;   /* 0: the honest one */
-	bool cap_cycle;
+	bool cap_cycle, no_reset;
 	uint32_t dma_avail;
 	struct {
 		unsigned int id;
