@@ -1,0 +1,64 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Helpers for tests that run machines with sluice. Source lib.sh first.
+: "${SLUICE:?is set by tests/lab/lab}"
+
+# lab_vm NAME SCRIPT ARG...: starts "sluice run" with a guest that runs SCRIPT. Serial output in
+# $LAB_WORK/NAME.log, input from lab_say, control socket $LAB_WORK/NAME.sock, its process in LAB_PID.
+# LAB_GUEST chooses the guest's kernel (default L1's), LAB_CMDLINE adds words to its command line.
+lab_vm() {
+	local name=$1 script=$2 kernel=${LAB_GUEST:-$LAB_KERNEL} tty
+	shift 2
+	lab_guest_initrd "$script" "$LAB_WORK/$name.initrd" "$kernel"
+	mkfifo "$LAB_WORK/$name.tty" 2>/dev/null
+	# both ends, so that neither the open nor a guest that reads ever sees an end of file
+	exec {tty}<>"$LAB_WORK/$name.tty"
+	"$SLUICE" run --name "$name" --kernel "$(lab_kernel "$kernel")" --initrd "$LAB_WORK/$name.initrd" \
+		--cmdline "console=ttyS0 quiet panic=-1 ${LAB_CMDLINE:-}" --memory "${LAB_VM_MEMORY:-256M}" \
+		--control "$LAB_WORK/$name.sock" --stats "$LAB_WORK/$name.stats" "$@" \
+		<&$tty >"$LAB_WORK/$name.log" 2>&1 &
+	LAB_PID=$!
+	exec {tty}>&-
+	LAB_CHILDREN+=("$LAB_PID")
+}
+
+# lab_say NAME WORD: a line typed on the guest's serial console
+lab_say() { echo "$2" >"$LAB_WORK/$1.tty"; }
+
+# lab_seen NAME REGEX SECONDS: waits until the guest printed a line that matches
+lab_seen() { lab_wait_line "$LAB_WORK/$1.log" "$2" "$3" "$LAB_PID"; }
+
+# lab_done NAME SECONDS: the guest's script ended with status 0 and the machine with 0
+lab_done() {
+	lab_end "$LAB_PID" "$2"
+	lab_eq "$LAB_STATUS" 0 "exit status of machine $1 ($(tail -n 3 "$LAB_WORK/$1.log"))"
+	lab_match "$LAB_WORK/$1.log" "^L2: done 0" "guest $1"
+}
+
+lab_ctl() { "$SLUICE" ctl "$LAB_WORK/$1.sock" "${@:2}"; }
+
+# lab_stat FILE JQ-EXPRESSION: a number out of an answer of "ctl stat --json"
+lab_stat() { jq -r "$2" "$1"; }
+
+# what user space was left for, without the serial console the test itself talks over
+LAB_EXITS='(.exits.pio + .exits.mmio) - ([.regions[] | select(.name | startswith("serial")) | .reads + .writes] | add)'
+
+# the address of L1 on the wire of PF eth0
+lab_pf_up() {
+	ip addr add 192.168.77.1/24 dev eth0
+	lab_wait 20 grep -q 1 /sys/class/net/eth0/carrier || lab_fail "eth0 has no carrier"
+}
+
+lab_pf_down() { ip addr flush dev eth0; }
+
+# a guest's part of that: address 192.168.77.$1
+lab_guest_net() {
+	cat <<-END
+	ip addr add 192.168.77.$1/24 dev eth0
+	ip link set eth0 up
+	for i in \$(seq 100); do [ "\$(cat /sys/class/net/eth0/carrier 2>/dev/null)" = 1 ] && break; sleep 0.1; done
+	# the first packets go with the switch's learning and with ARP
+	for i in \$(seq 50); do ping -c 1 -W 1 192.168.77.1 >/dev/null && break; done
+	END
+}
