@@ -21,9 +21,10 @@ static void tell(struct vfio_pci *p, enum vfio_pci_event ev, const char *what)
 	char dev[BDF_STRLEN], text[256];
 
 	snprintf(text, sizeof(text), "%s: %s %s", p->dev.id, bdf_format(dev, p->opts.bdf), what);
-	log_warn(p->dev.vm->log, "%s", text);
 	if (p->opts.on_event)
 		p->opts.on_event(p->opts.on_event_arg, &p->dev, ev, text);
+	else
+		log_warn(p->dev.vm->log, "%s", text);
 }
 
 static void on_error(void *arg, uint32_t events)

@@ -18,7 +18,7 @@ enum vfio_pci_event {
 
 enum vfio_pci_state {
 	VFIO_PCI_OK,
-	VFIO_PCI_ERROR, /* contained: no interrupts, no bus mastering, until the machine is reset */
+	VFIO_PCI_ERROR, /* contained: no interrupts, no bus mastering, until it is reset */
 	VFIO_PCI_GONE,	/* released: reads as all ones */
 };
 
@@ -29,7 +29,7 @@ enum vfio_irq_mode { VFIO_IRQ_NONE, VFIO_IRQ_INTX, VFIO_IRQ_MSI, VFIO_IRQ_MSIX }
  * @bdf:	    host address
  * @force_no_reset: take a device that nobody can reset, with what the last user left in it
  * @vf_token:	    UUID or NULL; copied
- * @on_event:	    main loop, VM lock held; may be NULL. text is a finished sentence.
+ * @on_event:	    main loop, VM lock held; text is a finished sentence. NULL: it is logged
  */
 struct vfio_pci_opts {
 	struct bdf bdf;

@@ -274,6 +274,8 @@ static void hostile_info(void **state)
 
 	fakevfio_dev(&f->v, 8, VF, "vfio-pci", "0x020000");
 	assert_int_equal(ioas_type1_new(f->s, NULL, &a, &f->e), 0);
+	f->v.claim_ranges = 5; /* one more than the answer holds */
+	assert_int_equal(ioas_group_get(a, 8, &g, &f->e), -EPROTO);
 	f->v.claim_ranges = 0x10000000;
 	assert_int_equal(ioas_group_get(a, 8, &g, &f->e), -EPROTO);
 	f->v.claim_ranges = 0;

@@ -105,19 +105,19 @@ static void pcie_policy(void **state)
 {
 	fakevfd_cfg(&dev, 0xa0, 4, 0x00920010); /* integrated endpoint, version 2 */
 	fakevfd_cfg(&dev, 0xa4, 4, 0xffffffff);
-	fakevfd_cfg(&dev, 0xa8, 4, 0x003f2810);
+	fakevfd_cfg(&dev, 0xa8, 4, 0x003f281f);
 	fakevfd_cfg(&dev, 0xac, 4, 0xffffffff);
 	fakevfd_cfg(&dev, 0xc4, 4, 0xffffffff);
 	build();
 	assert_int_equal(rd(0xa2, 2), 0x0002); /* an endpoint, behind our root port */
 	assert_int_equal(rd(0xa4, 4), 0x10008fe7);
-	assert_int_equal(rd(0xa8, 4), 0x00202810); /* of the status only "pending" */
+	assert_int_equal(rd(0xa8, 4), 0x0020281f); /* of the status only "pending" */
 	assert_int_equal(rd(0xac, 4), 0xfffb03ff); /* no ASPM */
 	assert_int_equal(rd(0xc4, 4), 0x1f);	   /* no ARI forwarding, atomics, LTR, OBFF */
 	/* Payload size and error bits stay ours; read size, no snoop, relaxed ordering go down. */
 	wr(0xa8, 2, 0x50ef);
 	assert_int_equal(rd(0xa8, 2), 0x50ef);
-	assert_int_equal(dev.cfg[0xa8] | dev.cfg[0xa9] << 8, 0x5000 | (0x2810 & ~0x7810));
+	assert_int_equal(dev.cfg[0xa8] | dev.cfg[0xa9] << 8, 0x5000 | 0x000f);
 	wr(0xa8, 2, 0x8000);
 	assert_int_equal(rd(0xa8, 2), 0); /* FLR is never seen, and never sent from here */
 	assert_false(dev.cfg[0xa9] & 0x80);
@@ -150,6 +150,12 @@ static void std_chain_broken(void **state)
 	build();
 	assert_int_equal(cfg.msix, 0x70);
 	assert_true(cfg.broken > 0);
+	fakevfd_cfg(&dev, 0xa0, 4, 0x0002e010);
+	fakevfd_cfg(&dev, 0xe0, 4, 0x00020011); /* a second one that would fit */
+	build();
+	assert_int_equal(cfg.msix, 0x70);
+	assert_int_equal(cfg.broken, 1);
+	assert_int_equal(rd(0xe0, 4), 0);
 	fakevfd_cfg(&dev, 0xa0, 4, 0x00027410); /* a capability inside another */
 	fakevfd_cfg(&dev, 0x74, 4, 0x00230001);
 	build();
