@@ -174,6 +174,9 @@ static int dev_realize(struct vm_dev *d, struct err *e)
 	if (r < 0)
 		return r;
 	p->realized = true;
+	/* Whatever the host left in the command register: decoding and bus mastering start off. */
+	p->phys_cmd = UINT16_MAX;
+	vfio_pci_command(p);
 	vfio_irqs_intx(p);
 	return 0;
 }

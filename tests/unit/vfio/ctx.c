@@ -334,7 +334,7 @@ static void events(void **state)
 	assert_non_null(p);
 	p->opts.on_event = on_event;
 	p->opts.on_event_arg = &h;
-	assert_string_equal(dev.log, "on3(0,1) on4(0,1) ");
+	assert_string_equal(dev.log, "on3(0,1) on4(0,1) cmd=0 ");
 	signal_and_turn(vm, dev.trigger[VFIO_PCI_ERR_IRQ_INDEX][0]);
 	assert_int_equal(h.n, 1);
 	assert_int_equal(h.ev, VFIO_PCI_EV_ERROR);

@@ -225,10 +225,11 @@ static void intx_order(void **state)
 	const struct fakeaccel_irqfd *q;
 
 	with_intx(f);
+	fakevfd_cfg(&f->dev, PCI_COMMAND, 2, 0x0407); /* as the host left it */
 	f->p = fakevfd_dev(f->vm, &f->dev, "net0", &f->e);
 	assert_non_null(f->p);
 	f->fn = &f->p->fn;
-	log_is(f, "on0(0,1) mask0 unmaskfd0 unmask0 ");
+	log_is(f, "cmd=0 on0(0,1) mask0 unmaskfd0 unmask0 ");
 	assert_false(f->dev.intx_masked);
 	q = fakeaccel_irqfd_of(f->a, f->dev.trigger[INTX][0]);
 	assert_non_null(q);
