@@ -77,6 +77,15 @@ struct members_walk {
 	unsigned int id;
 };
 
+/* PCI-to-PCI and CardBus bridges: header type 1 or 2, which the kernel lets stay with their driver.
+ */
+static bool is_bridge(uint64_t class)
+{
+	uint64_t sub = class >> 8;
+
+	return sub == 0x0604 || sub == 0x0607 || sub == 0x0609;
+}
+
 static int add_member(void *arg, const char *name)
 {
 	struct members_walk *w = arg;
@@ -96,7 +105,7 @@ static int add_member(void *arg, const char *name)
 	else if (r < 0)
 		return r;
 	r = sys_file_read_u64(w->s, &class, GROUPS "/%u/devices/%s/class", w->id, name);
-	m->bridge = r == 0 && class >> 16 == 0x06; /* base class 06h: bridges */
+	m->bridge = r == 0 && is_bridge(class);
 	w->out->n++;
 	return 0;
 }

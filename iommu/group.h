@@ -19,7 +19,7 @@
  * struct iommu_member - a device of a group
  * @name:   "0000:01:10.0"
  * @driver: bound driver, "" for none
- * @bridge: a PCI bridge: its driver does not do DMA for itself, so it may stay bound
+ * @bridge: a PCI-to-PCI or CardBus bridge: does no DMA for itself, so it may stay bound
  */
 struct iommu_member {
 	char name[32], driver[32];

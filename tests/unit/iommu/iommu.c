@@ -131,7 +131,11 @@ static void group_viability(void **state)
 	fakevfio_dev(&f->v, 8, "0000:01:10.4", NULL, "0x020000");
 	fakevfio_dev(&f->v, 8, "0000:01:10.6", "pci-stub", "0x020000");
 	fakevfio_dev(&f->v, 8, "0000:01:11.0", "mlx5_vfio_pci", "0x020000");
+	fakevfio_dev(&f->v, 8, "0000:00:00.0", NULL, "0x060000");
 	assert_int_equal(iommu_group_viable(f->s, 8, &f->e), 0);
+	fakevfio_dev(&f->v, 7, "0000:00:1f.0", "lpc_ich",
+		     "0x060100"); /* a bridge to ISA does DMA */
+	assert_int_equal(iommu_group_viable(f->s, 7, &f->e), -EBUSY);
 	fakevfio_dev(&f->v, 8, "0000:01:10.2", "igbvf", "0x020000");
 	assert_int_equal(iommu_group_viable(f->s, 8, &f->e), -EBUSY);
 	assert_string_equal(f->e.text,
