@@ -8,6 +8,8 @@
 #include <cmocka.h>
 #include <string.h>
 #include "tests/unit/boot/bootfix.h"
+#include "tests/unit/fake/fakeaccel.h"
+#include "tests/unit/fake/fakesys.h"
 #include "vmm/core/dsdt.h"
 
 struct fix {
@@ -154,6 +156,40 @@ static void test_no_pci(void **state)
 	bootfix_vm_free(f.vm);
 }
 
+/* With PCI: MCFG names ECAM, and the block in front of the tables what the DSDT reads from it. */
+static void test_pci(void **state)
+{
+	struct fakesys *fs = fakesys_new();
+	struct fakeaccel *a = fakeaccel_new();
+	struct fix f = { .vm = fakeaccel_vm(fakesys_sys(fs), a, MIB(64)) };
+	const struct vm_pci_windows *w;
+	uint8_t *t, *info;
+	uint64_t rsdp;
+	struct err e;
+
+	assert_int_equal(vm_pci_new(f.vm, false, &f.vm->pci, &e), 0);
+	assert_int_equal(vm_pci_setup(f.vm->pci, &e), 0);
+	w = vm_pci_windows(f.vm->pci);
+	assert_int_equal(vm_acpi_build(f.vm, &rsdp, &e), 0);
+	t = table(&f, "MCFG");
+	assert_non_null(t);
+	assert_int_equal(get64(t + 44), VM_PCI_ECAM_BASE);
+	assert_int_equal(t[54], 0);
+	assert_int_equal(t[55], w->nbuses - 1);
+	info = at(&f, VM_ACPI_BASE + 0x40);
+	assert_int_equal(get32(info), w->mmio32);
+	assert_int_equal(get32(info + 4), w->mmio32_size);
+	assert_int_equal(get32(info + 16), w->ecam);
+	assert_int_equal(get32(info + 20), MIB(w->nbuses));
+	assert_int_equal(get32(info + 24), w->nbuses);
+	assert_int_equal(get64(info + 32), w->mmio64);
+	assert_int_equal(get64(info + 40), w->mmio64_size);
+	vm_pci_free(f.vm->pci);
+	f.vm->pci = NULL;
+	fakeaccel_vm_free(f.vm);
+	fakesys_free(fs);
+}
+
 static void test_no_ram_there(void **state)
 {
 	struct memsys m;
@@ -214,9 +250,10 @@ static void test_dsdt_agrees(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_root),	     cmocka_unit_test(test_fadt),
-		cmocka_unit_test(test_madt),	     cmocka_unit_test(test_no_pci),
-		cmocka_unit_test(test_no_ram_there), cmocka_unit_test(test_dsdt_agrees),
+		cmocka_unit_test(test_root),	    cmocka_unit_test(test_fadt),
+		cmocka_unit_test(test_madt),	    cmocka_unit_test(test_no_pci),
+		cmocka_unit_test(test_pci),	    cmocka_unit_test(test_no_ram_there),
+		cmocka_unit_test(test_dsdt_agrees),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
