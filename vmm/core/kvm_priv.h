@@ -30,7 +30,7 @@ struct kvm_power_on {
 struct vm_vcpu_hw {
 	struct kvm *kvm;
 	unsigned int id;
-	int fd;
+	int fd, stats_fd; /* stats_fd: -1 where KVM has no binary statistics */
 	struct kvm_run *run;
 	struct kvm_power_on on;
 	bool booted;

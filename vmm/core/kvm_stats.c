@@ -54,9 +54,11 @@ int kvm_stats(struct vm_accel *a, struct vm_vcpu_hw *v,
 	      void (*fn)(void *arg, const char *name, uint64_t value), void *arg)
 {
 	struct kvm *k = kvm_of(a);
-	int fd = sys_ioctl(k->sys, v ? v->fd : k->vm_fd, KVM_GET_STATS_FD, NULL);
-	int rc;
+	int fd, rc;
 
+	if (v)
+		return v->stats_fd < 0 ? v->stats_fd : stats_read(k->sys, v->stats_fd, fn, arg);
+	fd = sys_ioctl(k->sys, k->vm_fd, KVM_GET_STATS_FD, NULL);
 	if (fd < 0)
 		return fd;
 	rc = stats_read(k->sys, fd, fn, arg);

@@ -215,6 +215,7 @@ void kvm_vcpu_free(struct vm_vcpu_hw *v)
 		return;
 	if (v->run)
 		sys_munmap(v->kvm->sys, v->run, v->kvm->run_size);
+	sys_close(v->kvm->sys, &v->stats_fd);
 	sys_close(v->kvm->sys, &v->fd);
 	free(v->on.msrs);
 	free(v);
@@ -232,6 +233,7 @@ int kvm_vcpu_new(struct vm_accel *a, unsigned int id, const struct vm_cpuid *c, 
 		return err_set(e, -ENOMEM, "no memory");
 	v->kvm = k;
 	v->id = id;
+	v->stats_fd = -1;
 	rc = v->fd = sys_ioctl(k->sys, k->vm_fd, KVM_CREATE_VCPU, (void *)(uintptr_t)id);
 	if (rc < 0) {
 		err_sys(e, rc, "vCPU %u", id);
@@ -251,6 +253,9 @@ int kvm_vcpu_new(struct vm_accel *a, unsigned int id, const struct vm_cpuid *c, 
 	rc = power_on_save(v);
 	if (rc)
 		err_sys(e, rc, "vCPU %u: reading its power-on state", id);
+	/* Now: later the vCPU runs, and KVM would keep the ioctl waiting until it leaves the
+	 * kernel. */
+	v->stats_fd = sys_ioctl(k->sys, v->fd, KVM_GET_STATS_FD, NULL);
 out:
 	if (rc) {
 		kvm_vcpu_free(v);
