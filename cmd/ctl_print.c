@@ -10,6 +10,7 @@
 
 #define COLUMNS_MAX 16
 #define CELL_MAX    96
+#define MANY	    16 /* members of an object, from which on those that are 0 are left out */
 
 static void cell_text(const json_t *v, char *buf, size_t size)
 {
@@ -135,6 +136,12 @@ static void print_array(const json_t *a, int indent, FILE *f)
 	}
 }
 
+static bool is_shown(const json_t *o, const json_t *v)
+{
+	return !is_nested(v) &&
+	       !(json_object_size(o) > MANY && json_is_integer(v) && !json_integer_value(v));
+}
+
 static void print_object(const json_t *o, int indent, FILE *f)
 {
 	char cell[CELL_MAX];
@@ -143,10 +150,10 @@ static void print_object(const json_t *o, int indent, FILE *f)
 	json_t *v;
 
 	json_object_foreach ((json_t *)o, key, v)
-		if (!is_nested(v))
+		if (is_shown(o, v))
 			width = MAX(width, (int)strlen(key));
 	json_object_foreach ((json_t *)o, key, v) {
-		if (is_nested(v))
+		if (!is_shown(o, v))
 			continue;
 		cell_text(v, cell, sizeof(cell));
 		fprintf(f, "%*s%-*s  %s\n", indent, "", width, key, cell);

@@ -39,16 +39,20 @@ static json_t *accel_of(struct vm *vm, struct vm_vcpu_hw *hw)
 	return o;
 }
 
+/* A row of a table: the exits beside the vCPU's number. */
 static json_t *vcpus_of(struct vm *vm)
 {
 	json_t *a = json_array(), *o;
 	unsigned int i;
 
 	for (i = 0; i < vm->nvcpus; i++) {
-		o = json_pack("{s:i, s:i, s:o, s:o}", "vcpu", (int)i, "tid", vm_vcpu_tid(vm, i),
-			      "exits", exits_of(vm, i, i), "accel",
-			      accel_of(vm, vm_vcpu_hw(vm, i)));
+		json_t *exits = exits_of(vm, i, i);
+
+		o = json_pack("{s:i, s:i}", "vcpu", (int)i, "tid", vm_vcpu_tid(vm, i));
+		json_object_update(o, exits);
+		json_object_set_new(o, "accel", accel_of(vm, vm_vcpu_hw(vm, i)));
 		json_array_append_new(a, o);
+		json_decref(exits);
 	}
 	return a;
 }
