@@ -16,11 +16,14 @@ lab_cleanup() { lab_pf_down; }
 	cat <<-'END'
 	f=$(readlink -f /sys/class/net/eth0/device)
 	ping -c 3 -i 0.2 192.168.77.1 || exit 1
-	ip link set eth0 down
+	# igbvf asks the PF to let it send again only when it probes
+	echo "${f##*/}" >/sys/bus/pci/drivers/igbvf/unbind
 	echo 1 >"$f/reset" || exit 2
-	ip link set eth0 up
-	for i in $(seq 50); do ping -c 1 -W 1 192.168.77.1 >/dev/null && break; done
-	ping -c 3 -i 0.2 192.168.77.1 || exit 3
+	echo "${f##*/}" >/sys/bus/pci/drivers/igbvf/bind || exit 3
+	END
+	lab_guest_net 2
+	cat <<-'END'
+	ping -c 3 -i 0.2 192.168.77.1 || exit 4
 	echo "guest after reset"
 	read word </dev/console
 	echo "guest sees $(hexdump -n 4 -e '4/1 "%02x"' "$f/config")"
