@@ -24,6 +24,7 @@ enum sriov_step_kind {
 	SRIOV_STEP_NVME_STATE, /* secondary controller: online, offline */
 	SRIOV_STEP_NVME_VQ,    /* flexible queue resources of a secondary controller */
 	SRIOV_STEP_NVME_VI,    /* flexible interrupt resources */
+	SRIOV_STEP_UP,	       /* is the function's own interface up? */
 	SRIOV_STEP_BIND,       /* driver and driver_override of a function */
 	SRIOV_STEP_KINDS
 };

@@ -9,6 +9,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include "sriov/netvf.h"
@@ -330,7 +331,26 @@ int sriov_netvf_set_link(struct sys *s, unsigned int ifindex, unsigned int vfn, 
 	return set_vf(s, ifindex, IFLA_VF_LINK_STATE, &v, sizeof(v));
 }
 
-/* ---- addresses ---- */
+/* ---- the interface itself ---- */
+
+int sriov_netdev_set_up(struct sys *s, unsigned int ifindex, bool up)
+{
+	struct ifinfomsg *ifi;
+	struct rtnl r;
+	int rc = rtnl_init(&r, s);
+
+	if (!rc) {
+		ifi = rtnl_start(&r, RTM_SETLINK, NLM_F_ACK, sizeof(*ifi));
+		ifi->ifi_index = (int)ifindex;
+		ifi->ifi_flags = up ? IFF_UP : 0;
+		ifi->ifi_change = IFF_UP;
+		rc = rtnl_send(&r);
+	}
+	if (!rc)
+		rc = rtnl_answers(&r, NULL, NULL);
+	rtnl_fini(&r);
+	return rc;
+}
 
 static int addr_answer(void *arg, const struct nlmsghdr *h)
 {

@@ -50,6 +50,9 @@ int sriov_netvf_set_rate(struct sys *s, unsigned int ifindex, unsigned int vfn, 
 int sriov_netvf_set_link(struct sys *s, unsigned int ifindex, unsigned int vfn,
 			 enum sriov_link l) __must_check;
 
+/** sriov_netdev_set_up() - ip link set DEV up or down. */
+int sriov_netdev_set_up(struct sys *s, unsigned int ifindex, bool up) __must_check;
+
 /** sriov_netdev_has_addr() - 1 when the interface has an IPv4 or a global IPv6 address, 0, or
  * -errno. */
 int sriov_netdev_has_addr(struct sys *s, unsigned int ifindex) __must_check;

@@ -2,7 +2,7 @@
 /*
  * A step changes one value, which can be read, written and put into words that go into the journal:
  *
- *   autoprobe, trust, spoofchk, nvme-state     0 or 1
+ *   autoprobe, trust, spoofchk, nvme-state, up 0 or 1
  *   numvfs, link, nvme-vq, nvme-vi             a number
  *   mac                                        52:54:00:aa:bb:cc
  *   vlan                                       id.priority.ethertype
@@ -15,11 +15,14 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "sriov/bind.h"
 #include "sriov/priv.h"
+
+#define LINK_MS 5000
 
 static const char *const step_name[SRIOV_STEP_KINDS] = {
 	[SRIOV_STEP_AUTOPROBE] = "autoprobe",
@@ -34,6 +37,7 @@ static const char *const step_name[SRIOV_STEP_KINDS] = {
 	[SRIOV_STEP_NVME_STATE] = "nvme-state",
 	[SRIOV_STEP_NVME_VQ] = "nvme-vq",
 	[SRIOV_STEP_NVME_VI] = "nvme-vi",
+	[SRIOV_STEP_UP] = "up",
 	[SRIOV_STEP_BIND] = "bind",
 };
 
@@ -95,6 +99,7 @@ static bool value_numbers(enum sriov_step_kind k, const char *text, uint32_t v[3
 	case SRIOV_STEP_TRUST:
 	case SRIOV_STEP_SPOOFCHK:
 	case SRIOV_STEP_NVME_STATE:
+	case SRIOV_STEP_UP:
 		return numbers(text, 1, bit, v);
 	case SRIOV_STEP_NUMVFS:
 	case SRIOV_STEP_NVME_VQ:
@@ -247,6 +252,42 @@ static int nvme_get(struct sriov *c, const struct sriov_step *st, char out[SRIOV
 	return rc;
 }
 
+/* The function's interface, "" when it has none: one that is not there is not up. */
+static int fn_up(struct sriov *c, const struct sriov_step *st, char netdev[SRIOV_NAME_MAX],
+		 uint64_t *ifindex, bool *up, struct err *e)
+{
+	struct sriov_fn fn;
+	uint64_t flags;
+	int rc;
+
+	netdev[0] = 0;
+	*up = false;
+	rc = sriov_fn_get(c, st->fn, &fn, e);
+	if (rc || !fn.netdev[0])
+		return rc;
+	strcpy(netdev, fn.netdev);
+	rc = sys_file_read_u64(c->sys, &flags, "/sys/class/net/%s/flags", fn.netdev);
+	if (!rc)
+		rc = sys_file_read_u64(c->sys, ifindex, "/sys/class/net/%s/ifindex", fn.netdev);
+	if (rc)
+		return err_sys(e, rc, "cannot read the state of interface %s", fn.netdev);
+	*up = flags & IFF_UP;
+	return 0;
+}
+
+static int up_get(struct sriov *c, const struct sriov_step *st, char out[SRIOV_VALUE_MAX],
+		  struct err *e)
+{
+	char netdev[SRIOV_NAME_MAX];
+	uint64_t ifindex;
+	bool up;
+	int rc = fn_up(c, st, netdev, &ifindex, &up, e);
+
+	if (!rc)
+		strcpy(out, up ? "1" : "0");
+	return rc;
+}
+
 int sriov_step_get(struct sriov *c, const struct sriov_step *st, char out[SRIOV_VALUE_MAX],
 		   struct err *e)
 {
@@ -268,6 +309,8 @@ int sriov_step_get(struct sriov *c, const struct sriov_step *st, char out[SRIOV_
 		if (!rc)
 			strcpy(out, fn.driver);
 		return rc;
+	case SRIOV_STEP_UP:
+		return up_get(c, st, out, e);
 	case SRIOV_STEP_USE:
 		return 0;
 	default:
@@ -351,6 +394,43 @@ static int nvme_set(struct sriov *c, const struct sriov_step *st, const char *va
 				 (uint16_t)v[0], e);
 }
 
+struct link_wait {
+	struct sys *s;
+	char netdev[SRIOV_NAME_MAX];
+};
+
+static int has_link(void *arg)
+{
+	struct link_wait *w = arg;
+	uint64_t v = 0;
+
+	return !sys_file_read_u64(w->s, &v, "/sys/class/net/%s/carrier", w->netdev) && v;
+}
+
+static int up_set(struct sriov *c, const struct sriov_step *st, const char *value, struct err *e)
+{
+	struct link_wait w = { .s = c->sys };
+	bool up, want = !strcmp(value, "1");
+	char b[BDF_STRLEN];
+	uint64_t ifindex;
+	int rc;
+
+	rc = fn_up(c, st, w.netdev, &ifindex, &up, e);
+	if (rc)
+		return rc;
+	if (!w.netdev[0])
+		return err_set(e, -ENXIO, "%s has no interface to set up or down",
+			       bdf_format(b, st->fn));
+	rc = sriov_netdev_set_up(c->sys, (unsigned int)ifindex, want);
+	if (rc)
+		return err_sys(e, rc, "cannot set interface %s up or down", w.netdev);
+	/* The link follows a little later, if there is one: whoever comes next finds it as it was.
+	 */
+	if (want && sriov_poll(c, LINK_MS, "the link", has_link, &w))
+		log_debug(c->log, "%s is up and has no link", w.netdev);
+	return 0;
+}
+
 int sriov_step_set(struct sriov *c, const struct sriov_step *st, const char *value, struct err *e)
 {
 	switch (st->kind) {
@@ -364,6 +444,8 @@ int sriov_step_set(struct sriov *c, const struct sriov_step *st, const char *val
 		return nvme_set(c, st, value, e);
 	case SRIOV_STEP_BIND:
 		return sriov_bind(c, st->fn, value, e);
+	case SRIOV_STEP_UP:
+		return up_set(c, st, value, e);
 	case SRIOV_STEP_USE:
 		return 0;
 	default:

@@ -265,6 +265,9 @@ static int configure(struct take *k, struct err *e)
 	t->base.fn = k->fn.bdf;
 	t->base.vfn = k->fn.vfn;
 	rc = sriov_step_do(t->c, t->j, &t->base, SRIOV_STEP_USE, "", e);
+	/* So that the interface comes back as it was, not only its driver. */
+	if (!rc)
+		rc = sriov_step_do(t->c, t->j, &t->base, SRIOV_STEP_UP, "0", e);
 	if (!rc)
 		rc = sriov_step_do(t->c, t->j, &t->base, SRIOV_STEP_BIND, SRIOV_VFIO_DRIVER, e);
 	if (rc || !k->fn.is_vf)

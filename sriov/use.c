@@ -174,9 +174,10 @@ static int ns_use(void *arg, const char *name)
 	fd = sys_open(u->c->sys, dev, O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC, 0);
 	if (fd == -EBUSY)
 		used(u, SRIOV_BUSY, "nvme%un%u is mounted or claimed (lsblk shows by what)", i, n);
-	if (fd >= 0)
-		sys_close(u->c->sys, &fd);
-	return fd >= 0 || fd == -EBUSY || fd == -ENOENT || fd == -ENXIO ? 0 : fd;
+	if (fd < 0)
+		return fd == -EBUSY || fd == -ENOENT || fd == -ENXIO ? 0 : fd;
+	sys_close(u->c->sys, &fd);
+	return 0;
 }
 
 static int nvme_use(struct use *u, const char *bdf)
