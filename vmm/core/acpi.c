@@ -172,6 +172,7 @@ static uint8_t checksum(const void *p, size_t n)
 	return (uint8_t)-sum;
 }
 
+/* Lengths and checksums come last: put() sees the finished table. */
 static void hdr_fill(struct acpi_hdr *h, const char *sig, size_t length, uint8_t rev)
 {
 	*h = (struct acpi_hdr){ .length = (uint32_t)length, .rev = rev, .oem_rev = 1 };
@@ -197,6 +198,7 @@ static uint32_t put(struct acpi_area *a, const void *table, size_t length, bool 
 	return VM_ACPI_BASE + at;
 }
 
+/* Generic address (5.2.3.2): space 1 is I/O, access 1-3 are bytes, words, dwords. */
 static struct acpi_gas io_gas(uint64_t port, unsigned int bytes)
 {
 	return (struct acpi_gas){ .space = 1,
@@ -210,6 +212,7 @@ static void put_fadt(struct acpi_area *a, uint32_t dsdt)
 	struct acpi_fadt f = {
 		.facs = VM_ACPI_BASE + FACS_OFF,
 		.dsdt = dsdt,
+		/* smi_cmd stays 0: the machine is always in ACPI mode */
 		.sci = VM_PM_SCI,
 		.pm1a_evt = VM_PM_PORT,
 		.pm1a_cnt = VM_PM_PORT + 4,
@@ -237,6 +240,7 @@ static void put_fadt(struct acpi_area *a, uint32_t dsdt)
 	put(a, &f, sizeof(f), true);
 }
 
+/* APIC id = vCPU number, as cpuid.c tells the guest; the IOAPIC's id is the next free one. */
 static void put_madt(struct acpi_area *a, unsigned int ncpus)
 {
 	struct acpi_madt m = {
@@ -256,6 +260,7 @@ static void put_madt(struct acpi_area *a, unsigned int ncpus)
 	put(a, &m, length, true);
 }
 
+/* One segment, from bus 0; PCI Firmware specification 4.1.2. */
 static void put_mcfg(struct acpi_area *a, const struct vm_pci_windows *w)
 {
 	struct acpi_mcfg m = { .base = w->ecam, .bus_end = (uint8_t)(w->nbuses - 1) };
@@ -285,6 +290,7 @@ static void put_info(struct acpi_area *a, const struct vm_pci_windows *w)
 	memcpy(a->buf + FACS_OFF, &f, sizeof(f));
 }
 
+/* XSDT only: a guest that wants the RSDT of ACPI 1.0 does not run on this machine. */
 static void put_root(struct acpi_area *a)
 {
 	struct {

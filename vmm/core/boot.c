@@ -35,6 +35,7 @@ int boot_pread(struct sys *s, int fd, void *buf, uint64_t len, uint64_t off, str
 	return 0;
 }
 
+/* Opens a file and learns its size; refuses what is no regular file in words. */
 static int open_file(struct sys *s, const char *path, int *fd, uint64_t *size, struct err *e)
 {
 	struct stat st;
@@ -118,6 +119,8 @@ static int open_initrds(struct vm_boot *b, const char *list, struct err *e)
 	return 0;
 }
 
+/* Only the first 8 KiB are read here, and of an ELF its headers: the rest goes to guest memory
+ * later. */
 static int open_kernel(struct vm_boot *b, struct boot_image *img, struct err *e)
 {
 	uint8_t head[BOOT_HEAD_SIZE];
@@ -211,6 +214,7 @@ void vm_boot_close(struct vm_boot *b)
 	b->sys = NULL;
 }
 
+/* len bytes of a file to gpa, with no copy in between; a length of 0 touches nothing. */
 static int load_piece(struct vm *vm, int fd, uint64_t gpa, uint64_t len, uint64_t off,
 		      struct err *e)
 {
@@ -224,6 +228,7 @@ static int load_piece(struct vm *vm, int fd, uint64_t gpa, uint64_t len, uint64_
 	return boot_pread(vm->sys, fd, p, len, off, e);
 }
 
+/* What the last kernel left behind: RAM keeps its content over a reset. */
 static int zero_piece(struct vm *vm, uint64_t gpa, uint64_t len, struct err *e)
 {
 	void *p = vm_mem_ptr(&vm->mem, gpa, len);
@@ -250,6 +255,7 @@ static int load_kernel(struct vm *vm, const struct vm_boot *b, const struct boot
 	return ret;
 }
 
+/* The padding between archives has to be zero: the kernel skips zero bytes, nothing else. */
 static int load_initrds(struct vm *vm, const struct vm_boot *b, const struct boot_place *p,
 			struct err *e)
 {
@@ -285,6 +291,7 @@ static int load_gdt(struct vm *vm, bool long_mode, struct vm_boot_regs *regs)
 	return vm_mem_write(&vm->mem, VM_LOW_GDT, gdt, sizeof(gdt));
 }
 
+/* The part that differs by kind comes last, when all addresses are known. */
 static int finish(struct vm *vm, struct vm_boot *b, const struct boot_image *img,
 		  const struct boot_place *place, uint64_t rsdp, struct vm_boot_regs *regs,
 		  struct err *e)
@@ -325,6 +332,7 @@ int vm_boot_load(struct vm *vm, struct vm_boot *b, struct vm_boot_regs *regs, st
 		ret = load_gdt(vm, regs->mode == VM_BOOT_LONG64, regs);
 	if (!ret)
 		ret = vm_mem_write(&vm->mem, VM_LOW_CMDLINE, b->cmdline, strlen(b->cmdline) + 1);
+	/* A write that failed below says no more than its number. */
 	if (ret && e && !e->code)
 		err_sys(e, ret, "kernel %s: cannot write its tables", b->kernel_path);
 	img->loaded = true;

@@ -24,6 +24,7 @@ static const struct {
 	{ 510, 2, "\x55\xaa", "a boot sector" },
 };
 
+/* The first that matches; the order above goes from the particular to the vague. */
 static const char *what_is_it(const struct vm_blob *h)
 {
 	size_t i;
@@ -37,6 +38,11 @@ static const char *what_is_it(const struct vm_blob *h)
 	return "data of an unknown kind";
 }
 
+/*
+ * A bzImage is known by its own magic. An ELF file may be PVH, Multiboot or both: 64-bit kernels
+ * with both are meant to be started by PVH (Multiboot 1 knows no 64-bit ELF), 32-bit ones by
+ * Multiboot. What is neither may still have a Multiboot header with load addresses in it.
+ */
 int boot_recognise(const struct boot_file *f, struct boot_image *img, struct err *e)
 {
 	struct boot_elf elf;
@@ -65,6 +71,10 @@ int boot_recognise(const struct boot_file *f, struct boot_image *img, struct err
 	return ret;
 }
 
+/*
+ * Below 1 MiB lie our tables, which the kernel is handed by address: a kernel on top of them would
+ * be started with nonsense. Overlapping segments have no order that a file could rely on.
+ */
 static int seg_check(const struct boot_image *img, unsigned int i, struct err *e)
 {
 	const struct boot_seg *s = &img->seg[i], *t;
@@ -106,6 +116,7 @@ int boot_segs_check(struct boot_image *img, struct err *e)
 	return 0;
 }
 
+/* One sentence for all that does not fit, with the numbers to choose a size by. */
 static int no_room(const struct vm_boot *b, const struct boot_image *img, uint64_t need,
 		   uint64_t limit, struct err *e)
 {
@@ -136,6 +147,8 @@ static int place_modules(const struct vm_boot *b, const struct boot_image *img, 
 	return b->ninitrd && at > low_end ? no_room(b, img, p->total, low_end, e) : 0;
 }
 
+/* Linux: one piece, as high as kernel and RAM allow, out of the way of a kernel that unpacks
+ * itself. */
 int boot_place(const struct vm_boot *b, const struct boot_image *img, uint64_t low_end,
 	       struct boot_place *p, struct err *e)
 {
@@ -169,6 +182,7 @@ int boot_place(const struct vm_boot *b, const struct boot_image *img, uint64_t l
 	return 0;
 }
 
+/* ACPI 15.1, address range types */
 #define E820_RAM      1
 #define E820_RESERVED 2
 
@@ -180,6 +194,7 @@ unsigned int boot_map(const struct vm *vm, struct boot_e820_entry map[BOOT_MAP_M
 	map[n++] = (struct boot_e820_entry){ 0, VM_LOW_RAM_END, E820_RAM };
 	map[n++] = (struct boot_e820_entry){ VM_LOW_RAM_END, BOOT_LOW_1M - VM_LOW_RAM_END,
 					     E820_RESERVED };
+	/* The hole in between holds the ACPI tables, and no RAM that a kernel may take. */
 	map[n++] = (struct boot_e820_entry){ BOOT_LOW_1M, seg[0].size - BOOT_LOW_1M, E820_RAM };
 	for (i = 1; i < vm->ram.nsegs && seg[i].gpa < GIB(4); i++)
 		map[n++] = (struct boot_e820_entry){ seg[i].gpa, seg[i].size, E820_RAM };

@@ -110,6 +110,8 @@ static int parse_addresses(const struct boot_file *f, const struct mb_header *h,
 	return 0;
 }
 
+/* Without load addresses in the header, the ELF's program headers were taken before (img->nsegs).
+ */
 int boot_mb_parse(const struct boot_file *f, struct boot_image *img, struct err *e)
 {
 	struct mb_header h;
@@ -149,6 +151,7 @@ static uint32_t put_text(struct mb_block *blk, size_t *used, const char *a, cons
 	return (uint32_t)(VM_LOW_BOOTINFO + offsetof(struct mb_block, text) + off);
 }
 
+/* The same map as Linux gets; mem_lower and mem_upper are its first two pieces of RAM, in KiB. */
 static void put_map(struct vm *vm, struct mb_block *blk)
 {
 	struct boot_e820_entry map[BOOT_MAP_MAX];
@@ -163,6 +166,7 @@ static void put_map(struct vm *vm, struct mb_block *blk)
 	blk->info.mem_upper = (uint32_t)((vm->ram.seg[0].size - BOOT_LOW_1M) >> 10);
 }
 
+/* A module's string is what the user wrote, arguments included. */
 static int put_modules(const struct vm_boot *b, const struct boot_place *p, struct mb_block *blk,
 		       size_t *used, struct err *e)
 {

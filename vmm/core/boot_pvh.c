@@ -58,6 +58,7 @@ int boot_pvh_parse(const struct boot_elf *elf, struct boot_image *img, struct er
 	return boot_segs_check(img, e);
 }
 
+/* Registers at the entry: ebx has the block's address, all else is free (docs/misc/pvh.pandoc). */
 int boot_pvh_finish(struct vm *vm, const struct vm_boot *b, const struct boot_image *img,
 		    const struct boot_place *p, uint64_t rsdp, struct vm_boot_regs *regs)
 {

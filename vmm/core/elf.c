@@ -14,6 +14,8 @@
 #define NOTES_MAX		 65536u
 #define XEN_ELFNOTE_PHYS32_ENTRY 18u
 
+/* -ENOENT: no ELF at all, or one of the other byte order. Only the fields that are used are kept.
+ */
 static int read_ehdr(const struct boot_file *f, struct boot_elf *elf, Elf64_Ehdr *h)
 {
 	const uint8_t *p = f->head.p;
@@ -42,6 +44,7 @@ static int read_ehdr(const struct boot_file *f, struct boot_elf *elf, Elf64_Ehdr
 	return 0;
 }
 
+/* The fields are in another order in the 32-bit form. */
 static void widen(const Elf32_Phdr *p, Elf64_Phdr *h)
 {
 	*h = (Elf64_Phdr){ .p_type = p->p_type,
@@ -53,6 +56,7 @@ static void widen(const Elf32_Phdr *p, Elf64_Phdr *h)
 			   .p_align = p->p_align };
 }
 
+/* All of them with one read; a kernel has a handful, and no reason to have more than PHDRS_MAX. */
 static int read_phdrs(const struct boot_file *f, bool is64, const Elf64_Ehdr *h, Elf64_Phdr *ph,
 		      struct err *e)
 {
@@ -102,6 +106,7 @@ static bool find_note(const struct vm_blob *b, unsigned int align, uint64_t *ent
 	return false;
 }
 
+/* The first PVH note wins. */
 static int read_notes(const struct boot_file *f, const Elf64_Phdr *h, struct boot_elf *elf,
 		      struct err *e)
 {
@@ -122,6 +127,7 @@ static int read_notes(const struct boot_file *f, const Elf64_Phdr *h, struct boo
 	return ret;
 }
 
+/* Loaded by physical address: paging is off at the entry. */
 static int add_seg(const struct boot_file *f, const Elf64_Phdr *h, struct boot_image *img,
 		   struct err *e)
 {
