@@ -104,9 +104,20 @@ static int ram_up(struct run *r, struct err *e)
 	return ret;
 }
 
+/*
+ * Linux uses CF8h/CFCh whenever they are there, at two exits an access, and does as well with ECAM
+ * at one. Others, and a Linux that is told to live without ACPI, find nothing without them.
+ */
+static bool wants_conf1(const struct run *r)
+{
+	const char *line = r->o.cmdline ? r->o.cmdline : "";
+
+	return !r->boot.is_linux || strstr(line, "acpi=off") || strstr(line, "pci=conf1");
+}
+
 static int pci_up(struct run *r, struct err *e)
 {
-	int ret = vm_pci_new(&r->vm, true, &r->vm.pci, e);
+	int ret = vm_pci_new(&r->vm, wants_conf1(r), &r->vm.pci, e);
 
 	return ret ? ret : run_devs_add(r, e);
 }

@@ -140,6 +140,7 @@ static int open_kernel(struct vm_boot *b, struct boot_image *img, struct err *e)
 	if (ret)
 		return ret;
 	b->kind = img->kind;
+	b->is_linux = img->is_linux;
 	if (strlen(b->cmdline) > img->cmdline_max)
 		return err_set(
 			e, -E2BIG,

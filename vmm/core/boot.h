@@ -16,6 +16,7 @@ enum vm_boot_kind { VM_BOOT_BZIMAGE, VM_BOOT_PVH, VM_BOOT_MULTIBOOT };
 struct vm_boot {
 	struct sys *sys;
 	enum vm_boot_kind kind;
+	bool is_linux; /* it finds config space by the MCFG table, and needs no CF8h/CFCh */
 	const char *kernel_path, *cmdline;
 	int kernel_fd;
 	uint64_t kernel_size;

@@ -87,6 +87,7 @@ int boot_bzimage_parse(const struct boot_file *f, struct boot_image *img, struct
 	if (h->header != HDR_MAGIC || h->boot_flag != BOOT_FLAG)
 		return -ENOENT;
 	img->kind = VM_BOOT_BZIMAGE;
+	img->is_linux = true;
 	if (h->version < PROTOCOL_MIN)
 		return err_set(e, -ENOEXEC, "speaks boot protocol %u.%02u; 2.12 or later is needed",
 			       h->version >> 8, h->version & 0xff);

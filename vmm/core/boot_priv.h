@@ -50,7 +50,7 @@ struct boot_image {
 	unsigned int nsegs;
 	struct boot_seg seg[BOOT_SEGS_MAX];
 	struct setup_header hdr;
-	bool loaded;
+	bool loaded, is_linux;
 };
 
 /** struct boot_place - where the initrds go; for Linux they are one piece, in order */
@@ -60,7 +60,7 @@ struct boot_place {
 };
 
 struct boot_elf {
-	bool is64, has_pvh;
+	bool is64, has_pvh, is_linux;
 	uint16_t machine;
 	uint64_t entry, pvh_entry;
 };

@@ -52,6 +52,7 @@ int boot_pvh_parse(const struct boot_elf *elf, struct boot_image *img, struct er
 			e, -ENOEXEC,
 			"is a 32-bit ELF file with neither a Multiboot 1 header nor a PVH note");
 	img->kind = VM_BOOT_PVH;
+	img->is_linux = elf->is_linux;
 	img->entry = elf->pvh_entry;
 	img->cmdline_max = BOOT_CMDLINE_MAX - 1;
 	img->initrd_max = UINT32_MAX;

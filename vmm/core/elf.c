@@ -82,7 +82,7 @@ static int read_phdrs(const struct boot_file *f, bool is64, const Elf64_Ehdr *h,
 }
 
 /* A note is three words, then name and contents, each padded to align. */
-static bool find_note(const struct vm_blob *b, unsigned int align, uint64_t *entry)
+static void scan_notes(const struct vm_blob *b, unsigned int align, struct boot_elf *elf)
 {
 	Elf64_Nhdr n;
 	size_t off = 0;
@@ -94,16 +94,18 @@ static bool find_note(const struct vm_blob *b, unsigned int align, uint64_t *ent
 		name = off + sizeof(n);
 		desc = ALIGN_UP(name + n.n_namesz, align);
 		if (!range_ok(desc, n.n_descsz, b->n))
-			return false;
-		if (n.n_type == XEN_ELFNOTE_PHYS32_ENTRY && n.n_namesz == 4 &&
+			return;
+		if (!elf->has_pvh && n.n_type == XEN_ELFNOTE_PHYS32_ENTRY && n.n_namesz == 4 &&
 		    !memcmp(b->p + name, "Xen", 4) && (n.n_descsz == 4 || n.n_descsz == 8)) {
-			*entry = 0;
-			memcpy(entry, b->p + desc, n.n_descsz);
-			return true;
+			elf->pvh_entry = 0;
+			memcpy(&elf->pvh_entry, b->p + desc, n.n_descsz);
+			elf->has_pvh = true;
 		}
+		/* Notes that every Linux has (build salt and the like). */
+		if (n.n_namesz == 6 && !memcmp(b->p + name, "Linux", 6))
+			elf->is_linux = true;
 		off = ALIGN_UP(desc + n.n_descsz, align);
 	}
-	return false;
 }
 
 /* The first PVH note wins. */
@@ -114,7 +116,7 @@ static int read_notes(const struct boot_file *f, const Elf64_Phdr *h, struct boo
 	uint8_t *buf;
 	int ret;
 
-	if (elf->has_pvh || h->p_filesz > NOTES_MAX || !range_ok(h->p_offset, h->p_filesz, f->size))
+	if (h->p_filesz > NOTES_MAX || !range_ok(h->p_offset, h->p_filesz, f->size))
 		return 0; /* notes that cannot be ours */
 	buf = malloc(b.n ? b.n : 1);
 	if (!buf)
@@ -122,7 +124,7 @@ static int read_notes(const struct boot_file *f, const Elf64_Phdr *h, struct boo
 	b.p = buf;
 	ret = boot_pread(f->sys, f->fd, buf, b.n, h->p_offset, e);
 	if (!ret)
-		elf->has_pvh = find_note(&b, h->p_align == 8 ? 8 : 4, &elf->pvh_entry);
+		scan_notes(&b, h->p_align == 8 ? 8 : 4, elf);
 	free(buf);
 	return ret;
 }

@@ -2,6 +2,7 @@
 /* The loaders on good input: what lands where, registers, information blocks, reset, failing system
  * calls. */
 #include <asm/bootparam.h>
+#include <elf.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -182,6 +183,43 @@ static void check_mbi(struct fix *f, uint64_t end_of_image)
 	assert_int_equal(map[6 + 5], 2);
 }
 
+/* The PVH image with one more note, behind the two of Xen, that only a Linux has. */
+static size_t image_linux_pvh(uint8_t *buf)
+{
+	static const struct {
+		Elf64_Nhdr h;
+		char name[8];
+		uint32_t desc;
+	} note = { { 6, 4, 0x100 }, "Linux", 0 };
+	size_t n = image_pvh(buf);
+	Elf64_Phdr *p = (Elf64_Phdr *)(buf + sizeof(Elf64_Ehdr)) + 2;
+
+	memcpy(buf + p->p_offset + p->p_filesz, &note, sizeof(note));
+	p->p_filesz += sizeof(note);
+	return n;
+}
+
+/* Who is Linux decides whether the machine gets the old way into config space. */
+static void test_is_linux(void **state)
+{
+	static const struct {
+		size_t (*make)(uint8_t *buf);
+		bool is;
+	} kernels[] = { { image_bzimage, true },
+			{ image_linux_pvh, true },
+			{ image_pvh, false },
+			{ image_multiboot, false } };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(kernels); i++) {
+		struct fix f;
+
+		start(&f, kernels[i].make);
+		assert_int_equal(open_and_load(&f, NULL, NULL), 0);
+		assert_int_equal(f.b.is_linux, kernels[i].is);
+		end(&f);
+	}
+}
+
 static void test_multiboot(void **state)
 {
 	struct fix f;
@@ -277,6 +315,7 @@ int main(void)
 		cmocka_unit_test(test_bzimage_initrds),
 		cmocka_unit_test(test_bzimage_initrd_limit),
 		cmocka_unit_test(test_pvh),
+		cmocka_unit_test(test_is_linux),
 		cmocka_unit_test(test_multiboot),
 		cmocka_unit_test(test_multiboot_elf),
 		cmocka_unit_test(test_reload),
