@@ -37,6 +37,7 @@ static uint32_t ones(unsigned int len)
 	return len == 4 ? UINT32_MAX : (1u << (8 * len)) - 1;
 }
 
+/* Before a guest numbers them, or when it numbers two alike, the first that matches answers. */
 static struct vm_pci_port *port_by_bus(const struct vm_pci *p, unsigned int bus)
 {
 	for (unsigned int i = 0; i < VM_PCI_PORTS_MAX; i++)
@@ -45,6 +46,7 @@ static struct vm_pci_port *port_by_bus(const struct vm_pci *p, unsigned int bus)
 	return NULL;
 }
 
+/* rid: bus 15:8, device 7:3, function 2:0. What is absent reads as all ones: master abort. */
 static uint32_t cfg_read(struct vm_pci *p, unsigned int rid, unsigned int off, unsigned int len)
 {
 	unsigned int bus = rid >> 8, dev = rid >> 3 & 31;

@@ -29,6 +29,8 @@ static bool is_upper_half(const struct vm_pci_fn *f, unsigned int idx)
 	return idx > 0 && f->bar[idx - 1].type == VM_BAR_MEM64;
 }
 
+/* A page is the least that can be mapped, so smaller memory BARs are rounded up by their devices.
+ */
 static bool bar_size_ok(const struct vm_pci_bar *b)
 {
 	if (!IS_POW2(b->size))
@@ -75,6 +77,7 @@ static void bar_unmap(struct vm_pci_fn *f, unsigned int i)
 	b->mapped = false;
 }
 
+/* Claim, then let the device map: whoever else wants the range from here on is refused. */
 static int bar_try(struct vm_pci_fn *f, unsigned int i, struct err *e)
 {
 	struct vm_pci_bar *b = &f->bar[i];
@@ -94,6 +97,8 @@ static int bar_try(struct vm_pci_fn *f, unsigned int i, struct err *e)
 	return ret;
 }
 
+/* A refusal is the guest's to see only by what does not answer; ours is the counter and the line.
+ */
 static void bar_map(struct vm_pci_fn *f, unsigned int i)
 {
 	struct vm_pci *p = f->port->pci;

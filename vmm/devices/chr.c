@@ -31,6 +31,8 @@
 /* ---- the ring
  * ------------------------------------------------------------------------------------- */
 
+/* All of these: the lock is held. pos runs with the stream, so that a writer can tell what was
+ * dropped under it. */
 static void ring_take(struct chr *c, size_t n)
 {
 	c->head = (c->head + n) % CHR_BUF;
@@ -65,6 +67,7 @@ static size_t ring_peek(struct chr *c, uint8_t *p, size_t max)
 	return n;
 }
 
+/* Wake the loop's thread. A failed write leaves kicked false, so that the next byte tries again. */
 static void kick_locked(struct chr *c)
 {
 	uint64_t one = 1;
@@ -123,6 +126,7 @@ void chr_rx_more(struct chr *c)
 /* ---- out: the loop's thread
  * ----------------------------------------------------------------------- */
 
+/* A pty and a socket read and write by one fd. */
 static struct chr_end *out_end(struct chr *c)
 {
 	return c->out.fd >= 0 ? &c->out : &c->in;
@@ -178,6 +182,7 @@ static void consumed(struct chr *c, uint64_t pos)
 		c->user->tx_ready(c->arg);
 }
 
+/* A second has passed and nobody read: from now on nobody waits for them, until they do read. */
 static void stuck_fn(void *arg)
 {
 	struct chr *c = arg;
@@ -228,6 +233,7 @@ static void tx_pump(struct chr *c)
 	chr_watch(c);
 }
 
+/* The few milliseconds are over. */
 static void flush_fn(void *arg)
 {
 	struct chr *c = arg;
@@ -412,6 +418,7 @@ static void end_events(void *arg, uint32_t events)
 		rx_pump(c);
 }
 
+/* Ask epoll for exactly the events in want; 0 takes the fd off it. */
 static void end_watch(struct chr_end *end, uint32_t want)
 {
 	struct chr *c = end->chr;

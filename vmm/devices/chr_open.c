@@ -62,6 +62,7 @@ static int tty_raw(struct sys *s, struct chr_tty *t, int fd)
 /* ---- back ends
  * ------------------------------------------------------------------------------------ */
 
+/* Input that is no terminal is fine: a pipe, a file, /dev/null, or what has ended already. */
 static int open_stdio(struct chr *c, struct chr_tty *tty, struct err *e)
 {
 	struct stat st;
@@ -87,6 +88,8 @@ static int open_stdio(struct chr *c, struct chr_tty *tty, struct err *e)
 	return 0;
 }
 
+/* The slave stays open here as well: a master whose slave nobody has open reports hang-ups without
+ * end. */
 static int open_pty(struct chr *c, struct err *e)
 {
 	struct termios t;
@@ -119,6 +122,8 @@ static int open_pty(struct chr *c, struct err *e)
 	return 0;
 }
 
+/* Truncated, since a log that mixes two runs helps nobody; a FIFO works too, once it has a reader.
+ */
 static int open_file(struct chr *c, const char *path, struct err *e)
 {
 	int ret = c->out.fd =
@@ -247,6 +252,7 @@ int chr_open(struct sys *s, struct ev *ev, const struct log *log, const char *sp
 	return 0;
 }
 
+/* The watch goes before the fd: epoll would keep one whose fd number is used again. */
 static void end_fini(struct chr_end *end)
 {
 	ev_del(end->src);

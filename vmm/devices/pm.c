@@ -29,6 +29,7 @@
 
 #define PM_TMR_HZ 3579545u
 
+/* Level-triggered, and shared by all that can raise it (ACPI spec 4.8.3.1.1). */
 static void sci_update(struct pm *p)
 {
 	bool high = (p->sts & p->en) || (p->gpe_sts & p->gpe_en);
@@ -51,6 +52,7 @@ static void put16(uint8_t *img, unsigned int off, uint16_t v)
 	img[off + 1] = (uint8_t)(v >> 8);
 }
 
+/* Guests read by byte, word or dword, at any offset: an image of the block serves them all. */
 static enum vm_io_result pm_read(void *dev, uint64_t off, unsigned int len, uint64_t *val)
 {
 	struct pm *p = dev;
@@ -119,6 +121,7 @@ static enum vm_io_result pm_write(void *dev, uint64_t off, unsigned int len, uin
 
 static const struct vm_io_ops io_ops = { .read = pm_read, .write = pm_write };
 
+/* Nobody has to listen: without an enable bit the status waits for a guest that polls. */
 static void power_button(void *arg)
 {
 	struct pm *p = arg;
