@@ -278,6 +278,23 @@ static struct group look(const struct sriov_record *r, unsigned int group)
 	return g;
 }
 
+/*
+ * A later change of the same value that is not undone yet: its prior value is what this step knows
+ * as ours, so this one has to wait, or would take the present value for somebody else's. The NVMe
+ * steps are a chain: resources change hands only while the controller is offline.
+ */
+static bool waits(const struct sriov_record *r, size_t i)
+{
+	const struct sriov_step *st = &r->step[i];
+
+	for (size_t k = i + 1; k < r->n && !is_pf_step(st); k++)
+		if (!r->step[k].undone && bdf_eq(r->step[k].fn, st->fn) &&
+		    (r->step[k].kind == st->kind ||
+		     (is_nvme_step(&r->step[k]) && is_nvme_step(st))))
+			return true;
+	return false;
+}
+
 static int undo_locked(struct sriov_undo *u, unsigned int group, bool uses, struct err *e)
 {
 	struct err one = { 0 };
@@ -290,6 +307,9 @@ static int undo_locked(struct sriov_undo *u, unsigned int group, bool uses, stru
 			continue;
 		/* A function of which something is left to undo is still taken. */
 		rc = st.kind == SRIOV_STEP_USE && first ? first : 0;
+		if (!rc && waits(sriov_journal_record(u->j), i))
+			rc = err_set(&one, -EBUSY, "the %s was changed again later",
+				     sriov_step_name(st.kind));
 		if (!rc && !uses && !is_pf_step(&st))
 			rc = later_claim(u, &st, &one);
 		if (!rc)
