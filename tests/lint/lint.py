@@ -138,7 +138,7 @@ def rule_shell():
     check = tool("shellcheck")
     for path in files():
         if is_script(path):
-            r = run([check, "-x", "-f", "gcc", path])
+            r = run([check, "-x", "-S", "warning", "-f", "gcc", path])
             yield from r.stdout.strip().splitlines()
 
 
