@@ -60,6 +60,7 @@ refused 1 'port net1: ' "${ok[@]}" --net pf=eth0,vfs=1 --net pf=eth0
 
 # all VFs taken: one by a machine, the others as somebody else's
 nic=$(lab_bdf_of_net eth0)
+modprobe igbvf
 lab_vfs "$nic" 1
 lab_bind "$(lab_vf "$nic" 0)" igbvf
 vf_dev=$(basename "$LAB_PCI/$(lab_vf "$nic" 0)"/net/*)
