@@ -17,6 +17,7 @@
 #define TABLE_MAX 64 /* options in one table: a bit of a word each */
 #define WORD_MAX  32 /* longest word that is compared for a suggestion */
 
+/* MIN() cannot nest. */
 static unsigned int edit_min3(unsigned int a, unsigned int b, unsigned int c)
 {
 	unsigned int ab = MIN(a, b);
@@ -84,6 +85,7 @@ const char *opt_nearest(const struct opt *table, const char *word)
 	return found;
 }
 
+/* Value of a digit, or -1. isxdigit() and its like depend on the locale. */
 static int digit_of(char c, unsigned int base)
 {
 	int v = c >= '0' && c <= '9'   ? c - '0'
@@ -116,6 +118,7 @@ static int num_parse(uint64_t *out, const char *text, const char **end)
 	return 0;
 }
 
+/* 1024 based, as everything about memory is. */
 int opt_size_parse(uint64_t *out, const char *text)
 {
 	static const char units[] = "kmgt";
@@ -137,6 +140,7 @@ int opt_size_parse(uint64_t *out, const char *text)
 	return 0;
 }
 
+/* "N" or "N-M"; *text is moved behind it. */
 static int list_item(struct opt_set *set, const char **text)
 {
 	const char *p = *text;
@@ -155,6 +159,7 @@ static int list_item(struct opt_set *set, const char **text)
 	return 0;
 }
 
+/* *out is written only when all of the text is good. */
 static int list_parse(struct opt_set *out, const char *text, const char *seps)
 {
 	struct opt_set set = { 0 };
@@ -196,6 +201,7 @@ unsigned int opt_set_count(const struct opt_set *set)
 /* Values are echoed in messages: cut them, so that the sentence stays whole. */
 #define ECHO "\"%.60s\""
 
+/* An option may be set again through opt_set_one(): the old text goes. */
 static int set_str(char **dst, const char *value, struct err *e)
 {
 	char *s;
@@ -210,6 +216,7 @@ static int set_str(char **dst, const char *value, struct err *e)
 	return 0;
 }
 
+/* Pairs, so that the lowest bit of the index is the value. */
 static int set_bool(int *dst, const char *value, struct err *e)
 {
 	static const char *const words[] = { "off",  "on", "no", "yes", "false",
@@ -257,6 +264,7 @@ static int set_size(const struct opt *o, uint64_t *dst, const char *value, struc
 	return 0;
 }
 
+/* The message lists the words: they are few, and the user is stuck. */
 static int set_enum(const struct opt *o, int *dst, const char *value, struct err *e)
 {
 	const char *near = opt_nearest_word(o->choices, value);
@@ -276,6 +284,7 @@ static int set_enum(const struct opt *o, int *dst, const char *value, struct err
 	return -EINVAL;
 }
 
+/* Types whose parsers have a home of their own. */
 static int set_parsed(const struct opt *o, void *p, const char *value, struct err *e)
 {
 	switch (o->type) {
@@ -354,6 +363,7 @@ struct seen {
 	const char *dashes; /* "--" or "", for messages */
 };
 
+/* Twice is an error, not "the last one wins": the user meant two different things. */
 static int seen_mark(struct seen *s, const struct opt *o, struct err *e)
 {
 	ptrdiff_t i = o - s->table;
@@ -383,6 +393,7 @@ static const struct opt *find(const struct opt *table, const char *name, size_t 
 	return NULL;
 }
 
+/* what: "key" or "option". */
 static int unknown(const struct seen *s, const char *what, const char *word, struct err *e)
 {
 	const char *near = opt_nearest(s->table, word);
@@ -422,6 +433,7 @@ static bool item_continues_list(const char *text)
 	return digit_of(*text, 10) >= 0 && text[strcspn(text, "=,")] != '=';
 }
 
+/* The option whose value may come first without its name, or NULL. */
 static const struct opt *first_of(const struct opt *table)
 {
 	for (; table->type != OPT_END; table++)
@@ -452,6 +464,7 @@ static int kv_item(struct seen *s, char *item, bool is_first, const struct opt *
 	return 0;
 }
 
+/* buf has room for all of text: items are unescaped into it one at a time. */
 static int kv_parse(const struct opt *table, void *target, const char *text, char *buf,
 		    struct err *e)
 {

@@ -33,6 +33,7 @@ char *opt_arg_text(const struct opt *o, char *buf, size_t size)
 	return buf;
 }
 
+/* A very wide terminal is no reason for very long lines. */
 static int width_of(FILE *f)
 {
 	struct winsize ws;
@@ -69,6 +70,7 @@ void opt_help_text(const char *text, FILE *f)
 	wrap(f, text, 0, 0, width_of(f), ".\n");
 }
 
+/* "--name ARG" or "name=ARG"; returns its length. */
 static int left_text(const struct opt *o, bool long_opts, char *buf, size_t size)
 {
 	char arg[160];
@@ -82,6 +84,7 @@ static int left_text(const struct opt *o, bool long_opts, char *buf, size_t size
 	return MIN(n, (int)size - 1);
 }
 
+/* The widest left column that still shares a line with its help. */
 static int left_width(const struct opt *table, bool long_opts)
 {
 	char buf[200];

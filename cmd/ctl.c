@@ -9,6 +9,7 @@
 
 #include "cmd/cmd.h"
 
+/* Beyond any answer; the machine is our own program, but a socket may be anybody's. */
 #define ANSWER_MAX (64u << 20)
 
 struct ctl_opts {
@@ -73,6 +74,7 @@ static int answer_read(struct sys *s, int fd, char **out, size_t *len, struct er
 	return 0;
 }
 
+/* One request and its answer, parsed. */
 static int ask(struct sys *s, int fd, const char *command, json_t **out, struct err *e)
 {
 	json_t *req = json_pack("{s:s}", "command", command);
@@ -97,6 +99,7 @@ static int ask(struct sys *s, int fd, const char *command, json_t **out, struct 
 	return *out ? 0 : err_set(e, -EBADMSG, "the answer is no JSON");
 }
 
+/* An answer with "ok": false becomes the client's own error. */
 static int answer_show(const json_t *answer, bool as_json, struct err *e)
 {
 	const json_t *data = json_object_get(answer, "data");

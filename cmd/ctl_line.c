@@ -59,6 +59,7 @@ static const struct ctl_cmd *cmd_find(const struct ctl_cmd *cmds, const char *na
 	return NULL;
 }
 
+/* One well-formed object. */
 static json_t *answer_request(const struct ctl_cmd *cmds, void *arg, const json_t *req)
 {
 	const char *name = json_string_value(json_object_get(req, "command"));
@@ -77,6 +78,7 @@ static json_t *answer_request(const struct ctl_cmd *cmds, void *arg, const json_
 		json_decref(data);
 		return answer_error(e.text);
 	}
+	/* A command without data answers {"ok": true}. */
 	o = json_pack("{s:b}", "ok", 1);
 	if (o && data)
 		json_object_set_new(o, "data", data);

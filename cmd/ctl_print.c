@@ -12,6 +12,7 @@
 #define CELL_MAX    96
 #define MANY	    16 /* members of an object, from which on those that are 0 are left out */
 
+/* A scalar as text; what is nested is not for a cell. */
 static void cell_text(const json_t *v, char *buf, size_t size)
 {
 	if (json_is_string(v))
@@ -29,6 +30,8 @@ static bool is_nested(const json_t *v)
 	return json_is_object(v) || json_is_array(v);
 }
 
+/* struct table - its columns: a key of the rows, as wide as its longest cell, numbers to the right.
+ */
 struct table {
 	const char *key[COLUMNS_MAX];
 	int width[COLUMNS_MAX];
@@ -36,6 +39,7 @@ struct table {
 	unsigned int n;
 };
 
+/* Later rows may have more keys (a port's event): those are left to --json. */
 static void table_columns(struct table *t, const json_t *rows)
 {
 	json_t *first = json_array_get(rows, 0), *v;
@@ -66,6 +70,7 @@ static void table_widths(struct table *t, const json_t *rows)
 	}
 }
 
+/* No blanks at the end of a line. */
 static void table_cell(const struct table *t, unsigned int c, const char *text, int indent, FILE *f)
 {
 	int pad = t->width[c] - (int)strlen(text);
@@ -79,6 +84,7 @@ static void table_cell(const struct table *t, unsigned int c, const char *text, 
 
 static void print_value(const json_t *v, int indent, FILE *f);
 
+/* The lists and objects of an object, each below its name. */
 static void print_nested_of(const json_t *row, int indent, FILE *f)
 {
 	const char *key;
@@ -136,6 +142,7 @@ static void print_array(const json_t *a, int indent, FILE *f)
 	}
 }
 
+/* Long lists of counters, as KVM's, are mostly zeros. */
 static bool is_shown(const json_t *o, const json_t *v)
 {
 	return !is_nested(v) &&

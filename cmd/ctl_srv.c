@@ -12,8 +12,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* Answers that a client has not taken yet. A stat of 16 vCPUs is below 100 KiB. */
 #define OUT_MAX (8u << 20)
 
+/* struct ctl_client - one connection; out[sent..nout) is still to be sent. */
 struct ctl_client {
 	struct ctl *ctl;
 	int fd;
@@ -36,6 +38,7 @@ struct ctl {
 	struct log_limit limit;
 };
 
+/* Frees cl; legal inside its own event, since ev_del() is. */
 static void client_drop(struct ctl_client *cl)
 {
 	unsigned int i;
@@ -84,6 +87,7 @@ static int client_queue(struct ctl_client *cl, const char *text, size_t len)
 	return 0;
 }
 
+/* One request: its answer goes to the queue. An error drops the client. */
 static int client_line(void *arg, const char *line, size_t len)
 {
 	struct ctl_client *cl = arg;
@@ -101,6 +105,7 @@ static int client_line(void *arg, const char *line, size_t len)
 	return ret;
 }
 
+/* -EPIPE is the ordinary end of a connection. */
 static int client_read(struct ctl_client *cl)
 {
 	char buf[4096];
@@ -133,6 +138,7 @@ static void client_event(void *arg, uint32_t events)
 	}
 }
 
+/* The file's mode keeps others out; this holds also for a descriptor that was handed on. */
 static bool peer_ok(int fd)
 {
 	struct ucred u;
@@ -143,6 +149,7 @@ static bool peer_ok(int fd)
 	return u.uid == 0 || u.uid == geteuid();
 }
 
+/* On success the fd is the client's and *fd is -1. */
 static int client_new(struct ctl *c, int *fd)
 {
 	struct ctl_client *cl;

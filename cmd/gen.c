@@ -50,6 +50,7 @@ static void man_sentence(const char *s)
 	puts(*s && s[strlen(s) - 1] == '?' ? "" : ".");
 }
 
+/* A list of options; the keys of a nested one are a list below it. */
 static void man_table(const struct opt *t, bool keys)
 {
 	char arg[160];
@@ -72,6 +73,7 @@ static void man_table(const struct opt *t, bool keys)
 	puts(".El");
 }
 
+/* One line of the synopsis. */
 static void man_usage(const struct cmd *c)
 {
 	printf(".Nm sluice %s%s%s\n", c->parent ? c->parent : "", c->parent ? " " : "", c->name);
@@ -96,6 +98,7 @@ static void man_ctl(void)
 	puts(".El");
 }
 
+/* One section; actions become sections of their own. */
 static void man_cmd(const struct cmd *c)
 {
 	const struct cmd *a;
@@ -126,6 +129,7 @@ static void man_synopsis(const struct cmd *const *cmds, unsigned int n)
 	}
 }
 
+/* What no table says. */
 static void man_tail(void)
 {
 	const struct cmd_exit_text *x;
@@ -192,6 +196,7 @@ static void bash_words(const char *s)
 	printf("\t\tCOMPREPLY=($(compgen -W \"%s\" -- \"$cur\"))\n", s);
 }
 
+/* What is completed where no option stands. */
 static void bash_operands(const struct cmd *c)
 {
 	const struct ctl_cmd *k;
@@ -208,6 +213,7 @@ static void bash_operands(const struct cmd *c)
 	puts("\" -- \"$cur\"))");
 }
 
+/* A case of the big switch: values of options first, then operands, then options. */
 static void bash_cmd(const struct cmd *c)
 {
 	const struct opt *t;
@@ -228,6 +234,7 @@ static void bash_cmd(const struct cmd *c)
 	puts("\" -- \"$cur\")) ;;");
 }
 
+/* A command with actions: one case each, and one that completes their names. */
 static void bash_actions(const struct cmd *c)
 {
 	const struct cmd *a;

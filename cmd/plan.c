@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+/* struct mode_ops - a way to attach a port; viable() answers 0, or -errno with the reason. */
 struct mode_ops {
 	enum port_mode mode;
 	const char *name;
@@ -49,6 +50,7 @@ struct plan *plan_port(struct planner *pl, const struct port_spec *spec)
 	return p;
 }
 
+/* One mode asked for: its reason. Several tried: all reasons, in one sentence. */
 int plan_fail(const struct plan *p, struct err *e)
 {
 	const struct plan_try *t = p->tries;

@@ -16,11 +16,13 @@
 #define CLASS_BRIDGE 0x06 /* base class of PCI bridges, PCI code and ID assignment 1.7 */
 #define VFS_DEFAULT  4u	  /* made when the PF has none and vfs= is not given */
 
+/* Ends a walk at the first name: is a directory empty? */
 static int name_any(void *arg, const char *name)
 {
 	return 1;
 }
 
+/* What any assigned device needs of the host. */
 static int check_host(struct planner *pl, struct err *e)
 {
 	int fd;
@@ -53,6 +55,7 @@ static const struct plan *planned_for(const struct planner *pl, struct bdf b)
 	return NULL;
 }
 
+/* A disk port must not get a NIC, however free it is. */
 static int check_kind(const struct port_spec *s, enum sriov_kind kind, const char *label,
 		      struct err *e)
 {
@@ -90,6 +93,7 @@ static int check_group(struct planner *pl, const struct sriov_fn *fn, struct err
 	return 0;
 }
 
+/* bdf=: this function, or nothing. */
 static int plan_fn(struct planner *pl, struct plan *p, struct err *e)
 {
 	const struct plan *other = planned_for(pl, p->spec->bdf);
@@ -149,6 +153,7 @@ static const struct sriov_vf_info *free_vf(struct planner *pl, const struct srio
 	return NULL;
 }
 
+/* pf= where there are VFs: they are taken as they are, none is made. */
 static int plan_free_vf(struct planner *pl, struct plan *p, const struct sriov_pf *pf,
 			const char *label, struct err *e)
 {
@@ -197,6 +202,7 @@ static int plan_new_vf(struct planner *pl, struct plan *p, const struct sriov_pf
 	return 0;
 }
 
+/* VFs of a PF that is down see no link, and some drivers refuse them altogether. */
 static int check_link(struct planner *pl, const struct sriov_pf *pf, const char *label,
 		      struct err *e)
 {
@@ -212,6 +218,7 @@ static int check_link(struct planner *pl, const struct sriov_pf *pf, const char 
 		       label, pf->fn.netdev);
 }
 
+/* pf=: any VF of it. */
 static int plan_pf(struct planner *pl, struct plan *p, struct err *e)
 {
 	char label[SRIOV_LABEL_MAX];

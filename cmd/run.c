@@ -12,6 +12,7 @@
 #include "cmd/cmd.h"
 #include "cmd/run_priv.h"
 
+/* The files stay open, so that a reboot loads what the first boot loaded. */
 static int boot_up(struct run *r, struct err *e)
 {
 	return vm_boot_open(r->sys, &r->boot, r->o.kernel, r->o.initrd, r->o.cmdline, r->o.memory,
@@ -80,6 +81,7 @@ static void vm_down(struct run *r)
 	vm_fini(&r->vm);
 }
 
+/* On a terminal only: a log has no use for a line that changes. */
 static void ram_progress(void *arg, uint64_t done, uint64_t total)
 {
 	if (isatty(STDERR_FILENO))
@@ -189,6 +191,7 @@ static void steps_down(struct run *r, unsigned int n)
 			steps[n].down(r);
 }
 
+/* enum vm_end in terms of the shell; see cmd_exit_texts. */
 static int exit_status(const struct run *r)
 {
 	switch (r->vm.end) {
@@ -218,6 +221,7 @@ static void stats_write(struct run *r)
 	json_decref(o);
 }
 
+/* Up, run, down. The VFIO devices are still open when the statistics are written. */
 static int run_machine(struct run *r, struct err *e)
 {
 	unsigned int up = steps_up(r, e);
@@ -236,6 +240,7 @@ static int run_machine(struct run *r, struct err *e)
 	return up == ARRAY_SIZE(steps) ? status : cmd_fail(e, false);
 }
 
+/* --explain: needs neither KVM nor a kernel that can be read. */
 static int run_explain(struct run *r, struct err *e)
 {
 	int ret = run_plan(r, e);

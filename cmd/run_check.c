@@ -9,6 +9,7 @@
 
 #define MEMORY_MIN MIB(16) /* what a loader needs at least, see vm_ram_layout() */
 
+/* For messages. */
 static unsigned long long mib(uint64_t bytes)
 {
 	return (unsigned long long)(bytes >> 20);
@@ -29,6 +30,7 @@ static int meminfo(struct sys *s, const char *key, uint64_t *out)
 	return 0;
 }
 
+/* MemAvailable is the kernel's own estimate of what can be had without swapping. */
 static int check_small_pages(struct run *r, struct err *e)
 {
 	uint64_t avail, total;
@@ -43,6 +45,7 @@ static int check_small_pages(struct run *r, struct err *e)
 	return 0;
 }
 
+/* The pool of the node asked for, else that of the host. */
 static int check_huge_pages(struct run *r, uint64_t page, struct err *e)
 {
 	uint64_t pool, need = r->o.memory / page;

@@ -5,6 +5,7 @@
 
 #include "cmd/run_priv.h"
 
+/* VM lock held. Plan and identity, also of a port whose device is gone. */
 static json_t *port_row(struct run_port *p)
 {
 	char host[BDF_STRLEN] = "-", guest[BDF_STRLEN] = "-", mac[MAC_STRLEN] = "-";
@@ -31,6 +32,7 @@ static json_t *port_row(struct run_port *p)
 	return o;
 }
 
+/* The handlers run on the main loop; vm_pause() and its like take the VM lock themselves. */
 static int do_ports(void *arg, const json_t *req, json_t **out, struct err *e)
 {
 	struct run *r = arg;
@@ -44,6 +46,7 @@ static int do_ports(void *arg, const json_t *req, json_t **out, struct err *e)
 	return *out ? 0 : err_set(e, -ENOMEM, "out of memory");
 }
 
+/* Ranges are printed as first and last address: no arithmetic for the reader. */
 static void dma_row(void *arg, const struct ioas_map *m)
 {
 	char first[24], last[24];

@@ -47,6 +47,7 @@ static int board_add(struct run *r, struct err *e)
 	return ret;
 }
 
+/* The first serial port; the device takes the back end over. */
 static int serial_add(struct run *r, struct err *e)
 {
 	struct vm_dev *d;
@@ -70,6 +71,7 @@ static int serial_add(struct run *r, struct err *e)
 	return vm_dev_add(&r->vm, d, e);
 }
 
+/* For test guests: a write ends the run with a status of their choice. */
 static int debug_exit_add(struct run *r, struct err *e)
 {
 	struct vm_dev *d;

@@ -8,6 +8,7 @@
 #include "cmd/cmd.h"
 #include "vmm/core/vm.h"
 
+/* Offsets of a port's and of the run's options. */
 #define P(m) offsetof(struct port_spec, m)
 #define R(m) offsetof(struct run_opts, m)
 
@@ -84,6 +85,7 @@ static const struct opt memory_opts[] = {
 	{ .type = OPT_END },
 };
 
+/* --net and --disk: one more port, parsed into itself. */
 static int parse_port(struct run_opts *o, enum port_kind kind, const struct opt *table,
 		      const char *text, struct err *e)
 {
@@ -109,6 +111,7 @@ static int parse_disk(void *target, const char *text, struct err *e)
 	return parse_port(target, PORT_DISK, disk_opts, text, e);
 }
 
+/* --cpus and --memory have keys of their own, which land in struct run_opts itself. */
 static int parse_cpus(void *target, const char *text, struct err *e)
 {
 	return opt_parse_kv(cpu_opts, target, text, e);
@@ -143,6 +146,7 @@ static int parse_serial(void *target, const char *text, struct err *e)
 	return o->serial ? 0 : err_set(e, -ENOMEM, "out of memory");
 }
 
+/* The command line of "sluice run": help, manual and completion come from here too. */
 const struct opt run_opt_table[] = {
 	{ "kernel", OPT_STR, .off = R(kernel), .arg = "FILE", .complete = "file", .required = true,
 	  .group = "Guest",
@@ -188,6 +192,7 @@ const char *port_kind_name(enum port_kind k)
 	return k == PORT_NET ? "net" : "disk";
 }
 
+/* Names become parts of file names and of tables. */
 static bool name_ok(const char *s, size_t max)
 {
 	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
@@ -218,6 +223,7 @@ static int id_make(struct run_opts *o, struct port_spec *p)
 	return p->id ? 0 : -ENOMEM;
 }
 
+/* What is wrong whatever the host looks like; the planner judges the rest. */
 static int port_check(const struct port_spec *p, struct err *e)
 {
 	bool vf_only = p->vfs;

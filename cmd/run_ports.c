@@ -6,6 +6,7 @@
 
 #include "cmd/run_priv.h"
 
+/* All ports are planned, also after one was refused: --explain shows the whole table. */
 int run_plan(struct run *r, struct err *e)
 {
 	unsigned int i;
@@ -26,6 +27,7 @@ int run_plan(struct run *r, struct err *e)
 	return ret;
 }
 
+/* From what the user typed to what the SR-IOV module is asked for. */
 static void take_request(const struct port_spec *s, struct sriov_take *t)
 {
 	*t = (struct sriov_take){
@@ -49,7 +51,10 @@ static void take_request(const struct port_spec *s, struct sriov_take *t)
 	};
 }
 
-/* The last step that changes the host, and the first that does: everything is journaled. */
+/*
+ * The step that changes the host. Every change is in the journal before it is made, so a crash from
+ * here on can be undone by anybody. A failure gives back what earlier ports took.
+ */
 int run_take(struct run *r, struct err *e)
 {
 	struct sriov_take t;
@@ -74,6 +79,7 @@ int run_take(struct run *r, struct err *e)
 	return ret;
 }
 
+/* In reverse. A failure here is told and left to "vf restore": the run itself is over. */
 void run_give_back(struct run *r)
 {
 	unsigned int i = r->nports;
@@ -103,6 +109,7 @@ static void port_event(void *arg, struct vm_dev *d, enum vfio_pci_event ev, cons
 	log_warn(&p->run->log, "port %s: %s", p->spec->id, text);
 }
 
+/* Groups and devices; the first look at the hardware itself. Undone as a whole on failure. */
 int run_vfio_open(struct run *r, struct err *e)
 {
 	unsigned int i;
@@ -154,6 +161,7 @@ int run_ram_place(struct run *r, struct err *e)
 	return ret;
 }
 
+/* Each function behind a root port of its own, in the order of the command line. */
 int run_ports_add(struct run *r, struct err *e)
 {
 	unsigned int i;

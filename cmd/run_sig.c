@@ -23,6 +23,7 @@ static void fatal_handler(int sig)
 	raise(sig);
 }
 
+/* SA_NODEFER: the raise() in the handler must end the process. */
 static void fatal_watch(bool on)
 {
 	struct sigaction sa = { .sa_handler = on ? fatal_handler : SIG_DFL,
@@ -33,6 +34,7 @@ static void fatal_watch(bool on)
 		sigaction(fatal[i], &sa, NULL);
 }
 
+/* On the main loop. A machine without a power button is ended at once. */
 static void sig_event(void *arg, uint32_t events)
 {
 	struct run *r = arg;

@@ -5,6 +5,7 @@
  */
 #include "cmd/run_priv.h"
 
+/* Exits to user space of vCPUs first..last, by reason. */
 static json_t *exits_of(const struct vm *vm, unsigned int first, unsigned int last)
 {
 	json_t *o = json_object();
@@ -72,6 +73,7 @@ static json_t *pages_of(const struct vm_io_region *r)
 	return a;
 }
 
+/* A region of one page has no list of pages: its totals say it all. */
 static void region_add(json_t *a, const char *bus, const struct vm_io_region *r)
 {
 	uint64_t reads = 0, writes = 0;
@@ -106,6 +108,7 @@ static json_t *regions_of(const struct vm *vm)
 	return a;
 }
 
+/* Trapped accesses to the config space of an assigned function. */
 static void config_add(void *arg, struct vm_pci_fn *f)
 {
 	char bdf[BDF_STRLEN];
@@ -126,6 +129,7 @@ static json_t *config_of(struct vm *vm)
 			 "absent", (json_int_t)c->absent, "conf1", (json_int_t)c->conf1);
 }
 
+/* What a port cost the VMM: on the fast path all of these stand still. */
 static json_t *ports_of(struct run *r)
 {
 	json_t *a = json_array();
@@ -154,6 +158,7 @@ static json_t *ports_of(struct run *r)
 	return a;
 }
 
+/* Calls of the IOMMU interface: as many maps as regions of RAM, and no more later. */
 static json_t *dma_of(struct run *r)
 {
 	const struct ioas_stats *s = ioas_stats(vfio_ctx_ioas(r->vfio));
@@ -163,6 +168,7 @@ static json_t *dma_of(struct run *r)
 			 (json_int_t)s->bytes);
 }
 
+/* In the order of enum vm_state. */
 static const char *state_name(const struct vm *vm)
 {
 	static const char *const names[] = { "setup", "running", "paused", "stopped" };

@@ -52,6 +52,7 @@ int cmd_fail(const struct err *e, bool usage)
 	return usage ? CMD_USAGE : CMD_FAILED;
 }
 
+/* NULL: *near is the likeliest meaning, or NULL. */
 static const struct cmd *cmd_find(const char *name, const char **near)
 {
 	const char *words[ARRAY_SIZE(cmds) + 1] = { 0 };
@@ -78,6 +79,7 @@ static void actions_help(const struct cmd *c, FILE *f)
 	}
 }
 
+/* --help of one command. */
 static void cmd_usage(const struct cmd *c, FILE *f)
 {
 	fprintf(f, "usage: sluice %s%s%s%s%s%s%s\n", c->parent ? c->parent : "",
@@ -93,6 +95,7 @@ static void cmd_usage(const struct cmd *c, FILE *f)
 	actions_help(c, f);
 }
 
+/* --help of the program. */
 static void main_usage(FILE *f)
 {
 	const struct cmd_exit_text *x;

@@ -110,6 +110,7 @@ static int vf_end(struct vf_call *v, const struct cmd *c, int ret)
 	return cmd_fail(&v->e, false);
 }
 
+/* The actions: each parses, calls one function of the SR-IOV module, reports. */
 static int list_main(struct sys *s, const struct cmd *c, int argc, char **argv)
 {
 	struct sriov_list list = { 0 };
@@ -140,6 +141,7 @@ static int create_main(struct sys *s, const struct cmd *c, int argc, char **argv
 	return vf_end(&v, c, ret);
 }
 
+/* Only what was given is touched. */
 static void set_from_opts(struct sriov_vf_set *set, const struct vf_opts *o)
 {
 	*set = (struct sriov_vf_set){
@@ -196,6 +198,7 @@ static int release_main(struct sys *s, const struct cmd *c, int argc, char **arg
 	return vf_end(&v, c, ret);
 }
 
+/* Counts are printed after a failure too: some may have been restored. */
 static int restore_main(struct sys *s, const struct cmd *c, int argc, char **argv)
 {
 	struct sriov_restored r = { 0 };

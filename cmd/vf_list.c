@@ -6,6 +6,7 @@
 
 #include "cmd/ctl.h"
 
+/* An empty cell would shift the columns for scripts that split at blanks. */
 static const char *or_dash(const char *s)
 {
 	return *s ? s : "-";
@@ -21,6 +22,7 @@ static json_t *pf_row(const struct sriov_pf *p)
 			 (int)p->numvfs, "max", (int)p->totalvfs, "autoprobe", p->autoprobe);
 }
 
+/* on, off, or - where the driver does not tell. */
 static void tri(char buf[4], int v)
 {
 	snprintf(buf, 4, "%s", v < 0 ? "-" : v ? "on" : "off");
@@ -43,6 +45,7 @@ static void vf_detail(const struct sriov_vf_info *v, char *buf, size_t size)
 	}
 }
 
+/* The owner is a machine, or whoever typed a "vf" command; the rest of the host is in "used". */
 static json_t *vf_row(const struct sriov_list *l, const struct sriov_vf_info *v)
 {
 	char bdf[BDF_STRLEN], owner[SRIOV_OWNER_MAX + 32] = "-", detail[128];
