@@ -37,6 +37,7 @@ static int probe(struct sriov *c, struct bdf fn, const char *b, const char *driv
 	struct sriov_fn now;
 	int rc, prc;
 
+	/* The write may fail though the driver is bound, and work though none is. */
 	prc = sys_file_write(c->sys, b, "/sys/bus/pci/drivers_probe");
 	rc = sriov_fn_get(c, fn, &now, e);
 	if (rc || !strcmp(now.driver, driver))
@@ -60,6 +61,7 @@ int sriov_bind(struct sriov *c, struct bdf fn, const char *driver, struct err *e
 	rc = sriov_fn_get(c, fn, &f, e);
 	if (rc || !strcmp(f.driver, driver))
 		return rc;
+	/* First the override: from the unbinding on, an event might make the kernel probe again. */
 	if (driver[0]) {
 		rc = set_override(c, b, driver, e);
 		if (rc)
@@ -87,6 +89,7 @@ int sriov_bind_undo(struct sriov *c, struct bdf fn, const char *ours, const char
 	rc = sriov_fn_get(c, fn, &f, e);
 	if (rc)
 		return rc;
+	/* All that we and an interrupted undo leave behind; anything else is somebody's wish. */
 	if (!one_of(f.driver, ours, driver, "") || !one_of(f.override, ours, override, driver))
 		return 1;
 	if (strcmp(f.driver, driver)) {

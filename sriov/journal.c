@@ -103,6 +103,7 @@ int sriov_journal_slurp(struct sys *s, int fd, char **text, size_t *len)
 /* Appends a line and syncs; the line is not there when it fails. Takes the reference of o. */
 static int append(struct sriov_journal *j, json_t *o, struct err *e)
 {
+	/* One write of one line: a reader sees it whole, or cut at the end of the file. */
 	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 	size_t n = text ? strlen(text) : 0;
 	int rc = text ? 0 : -ENOMEM;
@@ -354,6 +355,7 @@ void sriov_journal_close(struct sriov_journal *j)
 		return;
 	for (size_t i = 0; i < j->rec.n; i++)
 		left += !j->rec.step[i].undone;
+	/* Still locked: whoever waits for the lock finds that the path is another file, or none. */
 	if (!left)
 		sys_unlink(j->c->sys, j->path);
 	journal_free(j);

@@ -57,7 +57,7 @@ static void *rtnl_start(struct rtnl *r, uint16_t type, uint16_t flags, size_t bo
 	r->h = mnl_nlmsg_put_header(r->req);
 	r->h->nlmsg_type = type;
 	r->h->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
-	r->h->nlmsg_seq = 1;
+	r->h->nlmsg_seq = 1; /* one request a socket: no answer can be to another */
 	return mnl_nlmsg_put_extra_header(r->h, body);
 }
 
@@ -87,6 +87,7 @@ static ssize_t rtnl_recv(struct rtnl *r)
 		return n;
 	if (m.msg_flags & MSG_TRUNC)
 		return -EMSGSIZE;
+	/* Only the kernel has port 0; any process may send to ours. */
 	return from.nl_pid ? -EPROTO : n;
 }
 
@@ -146,6 +147,7 @@ static void vlan_list(const struct nlattr *list, struct sriov_netvf *v)
 	}
 }
 
+/* The kernel presets these to all ones, which stays where the driver has nothing to say. */
 static int tri_state(uint32_t setting)
 {
 	return setting == 0 || setting == 1 ? (int)setting : -1;
@@ -296,7 +298,7 @@ int sriov_netvf_set_vlan(struct sys *s, unsigned int ifindex, unsigned int vfn, 
 		.vf = vfn, .vlan = vlan, .qos = qos, .vlan_proto = htons(proto)
 	};
 
-	/* Old drivers know the plain form only, which means 802.1Q. */
+	/* Some drivers know the plain form only, which means 802.1Q. */
 	if (proto == ETH_P_8021Q)
 		return set_vf(s, ifindex, IFLA_VF_VLAN, &v, sizeof(v));
 	return set_vf(s, ifindex, IFLA_VF_VLAN_LIST, &i, sizeof(i));

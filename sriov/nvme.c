@@ -65,6 +65,7 @@ static int admin(struct sys *s, const char *ctrl, struct nvme_admin_cmd *cmd, st
 	if (fd < 0)
 		return err_sys(e, fd, "cannot open %s", path);
 	cmd->timeout_ms = ADMIN_TIMEOUT;
+	/* A positive result is the status field of the completion without its phase bit (4.2.3). */
 	rc = sys_ioctl(s, fd, NVME_IOCTL_ADMIN_CMD, cmd);
 	sys_close(s, &fd);
 	if (rc < 0)
@@ -83,6 +84,7 @@ static int identify(struct sys *s, const char *ctrl, uint8_t cns, uint16_t cntid
 	};
 	int rc;
 
+	/* What a short transfer leaves must not be what the stack held. */
 	memset(data, 0, ID_SIZE);
 	rc = admin(s, ctrl, &cmd, e);
 	if (rc > 0)
@@ -174,6 +176,8 @@ int sriov_nvme_sec_get(struct sys *s, const char *ctrl, unsigned int vfn,
 static int virt_mgmt(struct sys *s, const char *ctrl, uint16_t cntlid, uint32_t act, uint32_t rt,
 		     uint16_t nr, const char *what, struct err *e)
 {
+	/* CDW10: identifier 31:16, resource type 10:8, action 3:0; CDW11: number of resources
+	 * (5.28). */
 	struct nvme_admin_cmd cmd = {
 		.opcode = OP_VIRT_MGMT,
 		.cdw10 = (uint32_t)cntlid << 16 | rt << 8 | act,

@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Owners are known by their journals. One is alive as long as its process runs: the pid with the
+ * start time, so that a pid given out again is not mistaken for it, or the lock that it holds on
+ * its journal, which also tells across PID namespaces. In doubt it is alive: a VF that is restored
+ * too late is a nuisance, one that is restored under a running guest is a disaster. What was done
+ * by hand belongs to no process and lives until it is undone by hand.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

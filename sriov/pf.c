@@ -83,6 +83,7 @@ static int read_physfn(struct sriov *c, const char *bdf, struct sriov_fn *f)
 	if (rc)
 		return rc;
 	f->is_vf = true;
+	/* sysfs has no file with the number: the PF's link to this VF has it in its name. */
 	for (f->vfn = 0; f->vfn < 65536; f->vfn++) {
 		rc = sriov_pf_vf(c, f->pf, f->vfn, &vf);
 		if (rc || bdf_eq(vf, f->bdf))

@@ -90,6 +90,7 @@ static bool values_ok(const struct sriov_step *st, const char *prior, const char
 
 static int step(struct parse *p, json_t *o)
 {
+	/* Strings stay jansson's; each is checked before it is copied into the fixed fields. */
 	const char *name, *fn, *pf, *prior, *ours, *override = NULL;
 	struct sriov_step st = { .undone = false };
 	json_int_t group, vf;

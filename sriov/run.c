@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The run directory and what waits in it. Locks are flock(2) on files that are never removed: a
+ * lock on a file that was unlinked in between would keep nobody out, and an empty file costs
+ * nothing. The kernel drops a lock with the last descriptor, so a killed process leaves none
+ * behind. Every wait has an end and says what it waits for.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,6 +24,7 @@ const char *sriov_dir(const struct sriov *c)
 
 int sriov_dir_make(struct sriov *c, struct err *e)
 {
+	/* Nobody else has business here: who can write a journal decides what root undoes. */
 	int rc = sys_mkdir(c->sys, sriov_dir(c), 0700);
 
 	if (rc && rc != -EEXIST)
@@ -75,6 +82,7 @@ static int flock_try(void *arg)
 	struct flock_try *t = arg;
 	int rc = sys_flock(t->s, t->fd, t->op | LOCK_NB);
 
+	/* Polled, not blocked in: a signal-free way to give up after a while. */
 	return rc == -EWOULDBLOCK ? 0 : rc < 0 ? rc : 1;
 }
 
@@ -120,7 +128,7 @@ int sriov_proc(struct sriov *c, pid_t pid, uint64_t *start, bool *running)
 	if (rc < 0)
 		return rc == -ENOENT ? -ESRCH : rc;
 	p = strrchr(text, ')');
-	/* After the state (3), 18 fields up to starttime (22). */
+	/* After the state (field 3), 18 to skip, then starttime (22) in clock ticks since boot. */
 	if (!p ||
 	    sscanf(p + 1,
 		   " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "

@@ -86,7 +86,7 @@ static int has_carrier(void *arg)
 	uint64_t v = 0;
 	int rc = pf_file(w->c, w->pf, "carrier", &v);
 
-	/* -EINVAL: the interface went down. */
+	/* The kernel answers EINVAL for the carrier of an interface that is down. */
 	return rc ? (rc == -EINVAL ? -ENETDOWN : rc) : v == 1;
 }
 
@@ -142,6 +142,10 @@ int setup_pf_create(struct setup *t, const struct sriov_pf *pf, unsigned int cou
 	if (count > pf->totalvfs)
 		return err_set(e, -ERANGE, "%u VFs asked for, and it can have %u", count,
 			       pf->totalvfs);
+	/*
+	 * Autoprobe off first: else each VF would get its native driver, and an interface that
+	 * others (a network manager, udev) start to use before we have it.
+	 */
 	snprintf(num, sizeof(num), "%u", count);
 	sriov_say(t->c, "making %u VFs", count);
 	rc = sriov_step_do(t->c, t->j, &base, SRIOV_STEP_AUTOPROBE, "0", e);
@@ -172,7 +176,6 @@ int setup_inherit(struct setup *t, const struct sriov_owner_info *o, size_t n, s
 		if (found) {
 			struct sriov_step copy = *found;
 
-			/* Ours already, where this group made the VFs itself. */
 			copy.group = t->base.group;
 			rc = sriov_journal_add(t->j, &copy, e);
 		}
@@ -262,6 +265,7 @@ int setup_net_mac(struct setup *t, struct mac *mac, struct err *e)
 	rc = mac_parse(mac, now);
 	if (rc || !mac_is_zero(mac))
 		return rc;
+	/* Without one the guest's driver makes up another address at each start. */
 	rc = random_mac(t->c->sys, mac);
 	if (rc)
 		return err_sys(e, rc, "cannot make a random MAC address");
@@ -279,6 +283,7 @@ static int share(const char *what, unsigned int asked, unsigned int has, unsigne
 	uint32_t avail = total > others ? total - others : 0;
 	unsigned int n = asked;
 
+	/* Unless told, what it has will do; else as much as a VF may have and is left. */
 	if (!asked)
 		n = has >= least ? has : MIN(max ? max : least, MAX(avail, least));
 	if (n < least)

@@ -204,6 +204,7 @@ static int net_get(struct sriov *c, const struct sriov_step *st, char out[SRIOV_
 						      : v.link;
 	if (n >= 0)
 		snprintf(out, SRIOV_VALUE_MAX, "%d", n);
+	/* No value at all: the driver's silence, which no later write could bring back. */
 	if (!sriov_step_value_ok(st->kind, out))
 		return err_set(
 			e, -EOPNOTSUPP,
@@ -488,6 +489,7 @@ int sriov_step_do(struct sriov *c, struct sriov_journal *j, const struct sriov_s
 		return rc;
 	if (kind != SRIOV_STEP_USE && !strcmp(st.prior, want))
 		return 0;
+	/* The order that everything rests on: first the journal, then the change. */
 	rc = sriov_journal_add(j, &st, e);
 	if (!rc)
 		rc = sriov_step_set(c, &st, want, e);

@@ -70,6 +70,8 @@ static int resolve(struct take *k, struct err *e)
 	return rc;
 }
 
+/* Under the PF's lock nobody else adds a claim, so this view stays true until the lock is dropped.
+ */
 static int reread_owners(struct take *k, struct err *e)
 {
 	sriov_owners_free(k->owner, k->nowners);
@@ -153,6 +155,7 @@ static int choose(struct take *k, unsigned int numvfs, struct err *e)
 	char label[SRIOV_LABEL_MAX];
 	int rc = 0;
 
+	/* The sentence grows with each VF that will not do, and is forgotten when one does. */
 	err_set(e, -EBUSY, "all its %u VFs are in use:", numvfs);
 	for (int r = 0; r <= RANK_NONE && !rc; r++)
 		rc = choose_rank(k, numvfs, r, e);
@@ -203,6 +206,7 @@ static int check_use(struct take *k, struct err *e)
 
 	if (rc < 0)
 		return err_sys(e, rc, "cannot tell whether it is in use");
+	/* No force against another process: the open would fail in the end anyway. */
 	if (rc == SRIOV_HELD)
 		return err_set(e, -EBUSY, "%s", why);
 	if (rc == SRIOV_BUSY && !k->req->force)
@@ -371,6 +375,7 @@ int sriov_release(struct sriov *c, struct sriov_journal *j, struct sriov_vf *vf,
 {
 	struct sriov_undo u = { .c = c, .j = j, .have_fn_lock = true };
 	char label[SRIOV_LABEL_MAX];
+	/* The lock of the function goes last, when nothing of it is in another state than found. */
 	int rc = sriov_undo_group(&u, vf->group, e);
 
 	sys_close(c->sys, &vf->lock_fd);

@@ -99,6 +99,7 @@ static int vfs_idle(struct sriov *c, const struct sriov_step *st, struct err *e)
 	struct bdf at;
 	int rc;
 
+	/* virtfn links are numbered without gaps: the first that is missing ends them. */
 	for (unsigned int n = 0; n < 65536; n++) {
 		rc = sriov_pf_vf(c, st->pf, n, &at);
 		if (rc == -ENOENT)
@@ -219,6 +220,7 @@ static int undo_step(struct sriov_undo *u, const struct sriov_step *st, struct e
 		return err_sys(e, rc, "cannot look at %s", bdf_format(b, st->fn));
 	if (rc)
 		return 0;
+	/* The others have a copy: from here on it is their concern. */
 	rc = is_pf_step(st) ? shared(u, st, e) : 0;
 	if (rc)
 		return rc < 0 ? rc : 0;
@@ -228,6 +230,7 @@ static int undo_step(struct sriov_undo *u, const struct sriov_step *st, struct e
 		return rc;
 	}
 	rc = sriov_step_get(u->c, st, now, e);
+	/* Never made, or undone before the mark could be written. */
 	if (rc || !strcmp(now, st->prior))
 		return rc;
 	return put_back(u, st, now, e);
@@ -255,6 +258,7 @@ static int later_claim(struct sriov_undo *u, const struct sriov_step *st, struct
 	return rc;
 }
 
+/* What a group is about, and whether it has taken a function. */
 struct group {
 	bool any, uses;
 	struct sriov_step first;

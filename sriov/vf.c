@@ -30,6 +30,7 @@ static int by_hand(struct sriov *c, struct sriov_journal *j, const struct sriov_
 	return rc;
 }
 
+/* By hand nothing is changed under a running guest. */
 static int check_claim(struct setup *t, struct bdf fn, struct sriov_owner_info **o, size_t *n,
 		       struct err *e)
 {
@@ -145,6 +146,8 @@ static int do_apply(struct setup *t, void *arg, struct err *e)
 	size_t n = 0;
 	int rc;
 
+	/* With a share in the PF's steps: the VF, and what is set on it, must not go with another
+	 * owner. */
 	rc = check_claim(t, t->base.fn, &o, &n, e);
 	if (!rc)
 		rc = setup_inherit(t, o, n, e);
@@ -190,6 +193,7 @@ int sriov_vf_undo(struct sriov *c, struct sriov_journal *j, const char *what, st
 	size_t hits = 0;
 	int rc;
 
+	/* Latest first, so that each finds its own value. */
 	rc = sriov_vf_find(c, what, &vf, e);
 	for (size_t i = r->n; i-- > 0 && !rc;) {
 		if (r->step[i].undone || !bdf_eq(r->step[i].fn, vf.bdf))

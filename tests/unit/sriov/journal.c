@@ -35,50 +35,49 @@ static void good_texts(void **state)
 	}
 }
 
+static const char *const bad_text[] = {
+	"garbage\n",
+	"\n",
+	"{}\n",
+	"[]\n",
+	"{\"sluice-journal\":2,\"owner\":\"vm0\",\"pid\":7,\"start\":9}\n",
+	"{\"sluice-journal\":1,\"owner\":\"../x\",\"pid\":7,\"start\":9}\n",
+	"{\"sluice-journal\":1,\"owner\":\"vm0\",\"pid\":-7,\"start\":9}\n",
+	"{\"sluice-journal\":1,\"owner\":\"vm0\",\"pid\":7,\"start\":9,\"x\":1}\n",
+	HEAD HEAD,
+	HEAD "{\"undone\":0}\n",
+	HEAD STEP("mac", "00:00:00:00:00:00", "52:54:00:aa:bb:cc") "{\"undone\":1}\n",
+	HEAD STEP("mac", "00:00:00:00:00:00",
+		  "52:54:00:aa:bb:cc") "{\"undone\":0}\n{\"undone\":0}\n",
+	HEAD STEP("format-disk", "", ""),
+	HEAD STEP("mac", "nonsense", "52:54:00:aa:bb:cc"),
+	HEAD STEP("numvfs", "0", "4; reboot"),
+	HEAD STEP("numvfs", "0", "99999"),
+	HEAD STEP("numvfs", "-1", "4"),
+	HEAD STEP("trust", "0", "2"),
+	HEAD STEP("vlan", "0.0", "5.0.33024"),
+	HEAD STEP("vlan", "0.9.33024", "5.0.33024"),
+	HEAD STEP("link", "0", "3"),
+	/* a bind without its override */
+	HEAD STEP("bind", "igbvf", "vfio-pci"),
+	HEAD "{\"step\":\"bind\",\"group\":1,\"fn\":\"0000:01:10.0\",\"pf\":\"0000:01:00.0\","
+	     "\"vf\":0,\"prior\":\"../../x\",\"ours\":\"vfio-pci\",\"override\":\"\"}\n",
+	HEAD "{\"step\":\"numvfs\",\"group\":1,\"fn\":\"../..\",\"pf\":\"0000:01:00.0\","
+	     "\"vf\":0,\"prior\":\"0\",\"ours\":\"1\"}\n",
+	HEAD "{\"step\":\"numvfs\",\"group\":0,\"fn\":\"0000:01:10.0\","
+	     "\"pf\":\"0000:01:00.0\",\"vf\":0,\"prior\":\"0\",\"ours\":\"1\"}\n",
+	HEAD "{\"step\":\"numvfs\",\"step\":\"mac\"}\n",
+};
+
 static void bad_texts(void **state)
 {
-	static const char *const bad[] = {
-		"garbage\n",
-		"\n",
-		"{}\n",
-		"[]\n",
-		"{\"sluice-journal\":2,\"owner\":\"vm0\",\"pid\":7,\"start\":9}\n",
-		"{\"sluice-journal\":1,\"owner\":\"../x\",\"pid\":7,\"start\":9}\n",
-		"{\"sluice-journal\":1,\"owner\":\"vm0\",\"pid\":-7,\"start\":9}\n",
-		"{\"sluice-journal\":1,\"owner\":\"vm0\",\"pid\":7,\"start\":9,\"x\":1}\n",
-		HEAD HEAD,
-		HEAD "{\"undone\":0}\n",
-		HEAD STEP("mac", "00:00:00:00:00:00", "52:54:00:aa:bb:cc") "{\"undone\":1}\n",
-		HEAD STEP("mac", "00:00:00:00:00:00",
-			  "52:54:00:aa:bb:cc") "{\"undone\":0}\n{\"undone\":0}\n",
-		HEAD STEP("format-disk", "", ""),
-		HEAD STEP("mac", "nonsense", "52:54:00:aa:bb:cc"),
-		HEAD STEP("numvfs", "0", "4; reboot"),
-		HEAD STEP("numvfs", "0", "99999"),
-		HEAD STEP("numvfs", "-1", "4"),
-		HEAD STEP("trust", "0", "2"),
-		HEAD STEP("vlan", "0.0", "5.0.33024"),
-		HEAD STEP("vlan", "0.9.33024", "5.0.33024"),
-		HEAD STEP("link", "0", "3"),
-		/* a bind without its override */
-		HEAD STEP("bind", "igbvf", "vfio-pci"),
-		HEAD
-		"{\"step\":\"bind\",\"group\":1,\"fn\":\"0000:01:10.0\",\"pf\":\"0000:01:00.0\","
-		"\"vf\":0,\"prior\":\"../../x\",\"ours\":\"vfio-pci\",\"override\":\"\"}\n",
-		HEAD "{\"step\":\"numvfs\",\"group\":1,\"fn\":\"../..\",\"pf\":\"0000:01:00.0\","
-		     "\"vf\":0,\"prior\":\"0\",\"ours\":\"1\"}\n",
-		HEAD "{\"step\":\"numvfs\",\"group\":0,\"fn\":\"0000:01:10.0\","
-		     "\"pf\":\"0000:01:00.0\",\"vf\":0,\"prior\":\"0\",\"ours\":\"1\"}\n",
-		HEAD "{\"step\":\"numvfs\",\"step\":\"mac\"}\n",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(bad_text); i++) {
 		struct sriov_record r;
 		struct err e = { 0 };
 		size_t good;
 
-		if (parse(bad[i], &r, &good, &e) != -EBADMSG)
-			fail_msg("accepted: %s", bad[i]);
+		if (parse(bad_text[i], &r, &good, &e) != -EBADMSG)
+			fail_msg("accepted: %s", bad_text[i]);
 		assert_has(e.text, "line ");
 		assert_null(r.step);
 	}
@@ -142,8 +141,8 @@ static void owner_names(void **state)
 					   "../x",
 					   "a/b",
 					   "a b",
-					   "0123456789012345678901234567890123456789"
-					   "012345678901234567890123456789" };
+					   ("0123456789012345678901234567890123456789"
+					    "012345678901234567890123456789") };
 	struct world *w = world_new();
 	struct proc *p = world_proc(w, 100);
 
