@@ -49,13 +49,15 @@ static int do_ports(void *arg, const json_t *req, json_t **out, struct err *e)
 /* Ranges are printed as first and last address: no arithmetic for the reader. */
 static void dma_row(void *arg, const struct ioas_map *m)
 {
+	const char *why = strncmp(m->name, "ram", 3) ? "device memory, for peers" : "guest memory";
 	char first[24], last[24];
 
 	snprintf(first, sizeof(first), "0x%llx", (unsigned long long)m->iova);
 	snprintf(last, sizeof(last), "0x%llx", (unsigned long long)(m->iova + m->size - 1));
-	json_array_append_new(arg, json_pack("{s:s, s:s, s:s, s:I, s:I}", "name", m->name, "first",
-					     first, "last", last, "size", (json_int_t)m->size,
-					     "page", (json_int_t)m->page_size));
+	json_array_append_new(arg,
+			      json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "name", m->name, "why",
+					why, "first", first, "last", last, "size",
+					(json_int_t)m->size, "page", (json_int_t)m->page_size));
 }
 
 static int do_dma(void *arg, const json_t *req, json_t **out, struct err *e)
