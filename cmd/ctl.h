@@ -26,11 +26,15 @@ struct ctl_cmd {
 	int (*fn)(void *arg, const json_t *req, json_t **out, struct err *e);
 };
 
-/** struct ctl_reader - cuts a byte stream into lines; all zero is ready. */
+/**
+ * struct ctl_reader - cuts a byte stream into lines; all zero is ready
+ * @n:    bytes of an unfinished line in @buf
+ * @skip: the rest of a line that was too long is thrown away
+ */
 struct ctl_reader {
 	char buf[CTL_LINE_MAX];
 	size_t n;
-	bool skip; /* the rest of a line that was too long */
+	bool skip;
 };
 
 /**

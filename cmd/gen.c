@@ -86,6 +86,7 @@ static void man_usage(const struct cmd *c)
 	}
 }
 
+/* The control commands are no subcommands: they are listed where "ctl" is explained. */
 static void man_ctl(void)
 {
 	const struct ctl_cmd *c;
@@ -151,6 +152,7 @@ static void man_tail(void)
 	puts(".Ed\n.Pp\nRepair the host after a crash:\n.Pp\n.Dl sluice vf restore");
 }
 
+/* Sections in the order that man-pages(7) asks for. */
 static void man_page(const struct cmd *const *cmds, unsigned int n)
 {
 	unsigned int i;
@@ -168,6 +170,7 @@ static void man_page(const struct cmd *const *cmds, unsigned int n)
 /* ---- bash completion ---- */
 
 /* One case per option that takes a value: what to complete it with. */
+/* ENUM: its words. SUB: its keys, one after the other. The rest: files, or nothing to offer. */
 static void bash_value(const struct opt *t)
 {
 	int i;
@@ -250,6 +253,7 @@ static void bash_actions(const struct cmd *c)
 	puts("\t\t;;");
 }
 
+/* The function bash calls, with the words typed so far in COMP_WORDS. */
 static void bash_completion(const struct cmd *const *cmds, unsigned int n)
 {
 	unsigned int i;

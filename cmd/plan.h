@@ -10,7 +10,10 @@
 
 #define PLAN_MODES_MAX 4
 
-/** struct plan_try - one mode that was looked at; why.code 0: viable. */
+/**
+ * struct plan_try - one mode that was looked at
+ * @why: code 0: viable; else a sentence that names the thing in the way and what to do about it
+ */
 struct plan_try {
 	enum port_mode mode;
 	struct err why;

@@ -16,7 +16,13 @@ enum port_mode { PORT_AUTO, PORT_VFIO };
 /**
  * struct port_spec - one --net or --disk as typed
  * @pad: keeps offset 0 free, which means "none" in option tables
+ * @kind: from the option it was given with
  * @id:  unique among the ports; made up when not given
+ * @pf: @bdf: exactly one of them: any VF of that function, or this function as it is
+ * @vf_token: UUID that the owner of the PF has set
+ * @mode: enum port_mode
+ * @rate: Mbit/s; @vfs: to make when there are none, 0: the planner's default; @queues: I/O queues
+ * @trust: @spoofchk: @force_no_reset: 0 or 1; the *_given members tell an option from its default
  */
 struct port_spec {
 	bool pad;
@@ -33,7 +39,15 @@ struct port_spec {
 
 #define RUN_PORTS_MAX 16
 
-/** struct run_opts - the command line of "sluice run". */
+/**
+ * struct run_opts - the command line of "sluice run"
+ * @initrd:  one file or several with commas between
+ * @memory:  bytes; @page: enum vm_page; @node: NUMA node, when @node_given
+ * @pin:     host CPUs for the vCPUs, when @pin_given
+ * @control: path of the control socket, or NULL; @stats: of the file with the last statistics, or
+ * NULL
+ * @log:     enum log_level
+ */
 struct run_opts {
 	bool pad;
 	char *kernel, *initrd, *cmdline, *name, *control, *stats;
@@ -59,7 +73,7 @@ int run_opts_check(struct run_opts *o, struct err *e) __must_check;
 
 void run_opts_free(struct run_opts *o);
 
-/** port_kind_name() - "net", "disk". */
+/** port_kind_name() - "net", "disk": of the option, and in tables. */
 const char *port_kind_name(enum port_kind k);
 
 #endif

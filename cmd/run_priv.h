@@ -26,6 +26,14 @@ struct run_port {
 /**
  * struct run - one "sluice run"
  * The steps of run.c bring its parts up in order and take them down in reverse.
+ *
+ * @boot:    kernel and initrds, open for as long as the machine may reboot
+ * @ev:      the main loop: serial port, control socket, signals, device events, resets
+ * @sigs:    termination signals so far: the first is the power button
+ * @vm:      all zero until its step is up
+ * @planner: the plans of all ports, also of those that were refused
+ * @journal: open from the first port taken to the last one given back; NULL without ports
+ * @vfio:    NULL without ports
  */
 struct run {
 	struct sys *sys;
@@ -38,7 +46,7 @@ struct run {
 	sigset_t old_mask;
 	int sigfd;
 	struct ev_src *sig_src;
-	unsigned int sigs; /* termination signals so far */
+	unsigned int sigs;
 
 	struct vm vm;
 	struct ctl *ctl;
@@ -52,6 +60,7 @@ struct run {
 };
 
 /* run_check.c: what needs no change of the host. */
+/** run_check_memory() - is there that much, of such pages, on that node? Says both numbers. */
 int run_check_memory(struct run *r, struct err *e) __must_check;
 
 /* run_sig.c: SIGTERM, SIGINT and SIGHUP arrive on the main loop. */
@@ -61,12 +70,17 @@ void run_sig_down(struct run *r);
 bool run_sig_pending(struct run *r);
 
 /* run_ports.c */
+/** run_plan() - plan all ports; the error is that of the first one refused. Changes nothing. */
 int run_plan(struct run *r, struct err *e) __must_check;
+/** run_take() - take a function for each port; all or none. run_give_back() undoes it. */
 int run_take(struct run *r, struct err *e) __must_check;
 void run_give_back(struct run *r);
+/** run_vfio_open() - open groups and devices; all or none. run_vfio_close() undoes it. */
 int run_vfio_open(struct run *r, struct err *e) __must_check;
 void run_vfio_close(struct run *r);
+/** run_ram_place() - lay RAM out where all devices reach it, and map it for them. */
 int run_ram_place(struct run *r, struct err *e) __must_check;
+/** run_ports_add() - put the devices on the machine's PCI hierarchy. */
 int run_ports_add(struct run *r, struct err *e) __must_check;
 
 /* run_devs.c: the fixed devices of the machine. */

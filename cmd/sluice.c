@@ -136,6 +136,7 @@ static int version_main(struct sys *s, const struct cmd *self, int argc, char **
 	return CMD_OK;
 }
 
+/* Three of these make a rotation. */
 static void reverse(char **v, int n)
 {
 	int i;
