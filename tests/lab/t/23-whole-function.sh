@@ -19,9 +19,9 @@ cat >"$LAB_WORK/guest.sh" <<-'END'
 	udhcpc -i eth0 -n -q -t 10 -s /bin/true
 END
 
-# whole BDF IRQ
+# whole BDF IRQ [OPTION]
 whole() {
-	lab_vm "$2" "$LAB_WORK/guest.sh" --net "id=net0,bdf=$1"
+	lab_vm "$2" "$LAB_WORK/guest.sh" --net "id=net0,bdf=$1${3:-}"
 	lab_seen "$2" "guest asks" 100
 	lab_ctl "$2" ports
 	lab_eq "$(lab_ctl "$2" ports --json | jq -r '.[0].irq')" "$2" "interrupts of $1"
@@ -30,6 +30,22 @@ whole() {
 	lab_match "$LAB_WORK/$2.log" "lease of" "DHCP through $1"
 }
 
-whole "$(lab_bdf_of_net eth1)" intx
-whole "$(lab_bdf_of_net eth0)" msix
-lab_wait 30 grep -q 1 /sys/class/net/eth0/carrier || lab_fail "eth0 did not come back"
+lab_cleanup() {
+	ip link set eth0 up
+	ip link set eth1 up
+	lab_wait 30 grep -q 1 /sys/class/net/eth0/carrier
+}
+
+e1000=$(lab_bdf_of_net eth1)
+igb=$(lab_bdf_of_net eth0)
+# an interface that is up is in use: refused, and told so
+lab_refused 1 "eth1 is up" "$SLUICE" run --kernel "$(lab_kernel)" --memory 256M --net "id=net0,bdf=$e1000"
+ip link set eth1 down
+ip link set eth0 down
+# this one has no reset at all: refused, unless forced
+lab_refused 1 "force-no-reset=on" "$SLUICE" run --kernel "$(lab_kernel)" --memory 256M --net "id=net0,bdf=$e1000"
+whole "$e1000" intx ,force-no-reset=on
+whole "$igb" msix
+lab_wait 20 ip link set eth0 up || lab_fail "eth0 did not come back"
+lab_wait 20 ip link set eth1 up || lab_fail "eth1 did not come back"
+lab_wait 30 grep -q 1 /sys/class/net/eth0/carrier || lab_fail "eth0 has no carrier"
