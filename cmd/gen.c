@@ -169,8 +169,10 @@ static void man_page(const struct cmd *const *cmds, unsigned int n)
 
 /* ---- bash completion ---- */
 
-/* One case per option that takes a value: what to complete it with. */
-/* ENUM: its words. SUB: its keys, one after the other. The rest: files, or nothing to offer. */
+/*
+ * One case per option that takes a value: what to complete it with. ENUM: its words. SUB: its keys,
+ * one after the other. The rest: files, or nothing to offer.
+ */
 static void bash_value(const struct opt *t)
 {
 	int i;
