@@ -180,8 +180,6 @@ static int parse_sparse(const void *buf, size_t size, uint32_t first, struct vfd
 	memcpy(&cap, p, sizeof(cap));
 	if (cap.nr_areas > (room - sizeof(cap)) / sizeof(struct vfio_region_sparse_mmap_area))
 		return -EPROTO;
-	/* The capability says what may be mapped; with no area that is nothing. */
-	out->mmap = cap.nr_areas > 0;
 	for (uint32_t i = 0; i < cap.nr_areas && out->nareas < VFD_AREAS_MAX; i++) {
 		struct vfio_region_sparse_mmap_area a;
 
@@ -189,6 +187,8 @@ static int parse_sparse(const void *buf, size_t size, uint32_t first, struct vfd
 		if (a.size)
 			out->areas[out->nareas++] = (struct vfd_area){ a.offset, a.size };
 	}
+	/* The capability says what may be mapped; with no area, or empty ones, that is nothing. */
+	out->mmap = out->nareas > 0;
 	return 0;
 }
 
