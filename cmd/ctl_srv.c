@@ -199,7 +199,8 @@ static int clear_stale(struct sys *s, const struct sockaddr_un *a, struct err *e
 		return 0;
 	if (!S_ISSOCK(st.st_mode))
 		return err_set(e, -EADDRINUSE, "%s exists and is no socket", a->sun_path);
-	fd = sys_socket(s, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* Not blocking: a process that hangs with a full backlog uses it all the same. */
+	fd = sys_socket(s, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return err_sys(e, fd, "cannot make a socket");
 	ret = sys_connect(s, fd, (const struct sockaddr *)a, sizeof(*a));
