@@ -17,7 +17,7 @@ struct vf_opts {
 	struct mac mac;
 	uint32_t vlan, qos, rate;
 	int trust, spoofchk, link;
-	bool mac_given, vlan_given, rate_given, trust_given, spoofchk_given, link_given;
+	bool mac_given, vlan_given, qos_given, rate_given, trust_given, spoofchk_given, link_given;
 };
 
 #define V(m) offsetof(struct vf_opts, m)
@@ -45,7 +45,8 @@ static const struct opt set_opts[] = {
 	{ "mac", OPT_MAC, .off = V(mac), .given = V(mac_given), .help = "administrative address" },
 	{ "vlan", OPT_U32, .off = V(vlan), .given = V(vlan_given), .max = 4094,
 	  .help = "VLAN the PF tags packets with, 0: none" },
-	{ "qos", OPT_U32, .off = V(qos), .max = 7, .help = "priority of that VLAN, 0 to 7" },
+	{ "qos", OPT_U32, .off = V(qos), .given = V(qos_given), .max = 7,
+	  .help = "priority of that VLAN, 0 to 7" },
 	{ "trust", OPT_BOOL, .off = V(trust), .given = V(trust_given),
 	  .help = "may the guest change its address and listen to all?" },
 	{ "spoofchk", OPT_BOOL, .off = V(spoofchk), .given = V(spoofchk_given),
@@ -161,6 +162,20 @@ static void set_from_opts(struct sriov_vf_set *set, const struct vf_opts *o)
 	};
 }
 
+/* What is wrong whatever the host looks like. */
+static int set_check(const struct vf_opts *o, struct err *e)
+{
+	if (!o->mac_given && !o->vlan_given && !o->qos_given && !o->trust_given &&
+	    !o->spoofchk_given && !o->rate_given && !o->link_given)
+		return err_set(e, -EINVAL, "nothing to set: give --mac, --vlan, --trust, ...");
+	if (o->qos_given && !o->vlan)
+		return err_set(e, -EINVAL, "--qos: a priority needs a VLAN (--vlan 1 to 4094)");
+	if (!o->mac_given || !sriov_mac_check(&o->mac, e))
+		return 0;
+	err_prefix(e, "--mac: ");
+	return -EINVAL;
+}
+
 static int set_main(struct sys *s, const struct cmd *c, int argc, char **argv)
 {
 	struct sriov_journal *j = NULL;
@@ -171,8 +186,7 @@ static int set_main(struct sys *s, const struct cmd *c, int argc, char **argv)
 	if (!vf_begin(&v, s, c, argc, argv, 1, &status))
 		return status;
 	set_from_opts(&set, &v.o);
-	if (v.o.mac_given && sriov_mac_check(&set.mac, &v.e)) {
-		err_prefix(&v.e, "--mac: ");
+	if (set_check(&v.o, &v.e)) {
 		cmd_err_prefix(&v.e, c);
 		return cmd_fail(&v.e, true);
 	}
@@ -237,8 +251,8 @@ static const struct cmd vf_actions[] = {
 	  .fn = set_main },
 	{ .parent = "vf",
 	  .name = "release",
-	  .operands = "VF",
-	  .help = "undo what 'vf set' did to a VF",
+	  .operands = "VF|PF",
+	  .help = "undo what 'vf set' did to a VF, or all that was done by hand to a PF",
 	  .opts = plain_opts,
 	  .fn = release_main },
 	{ .parent = "vf",

@@ -219,3 +219,15 @@ int sriov_restore_owner(struct sriov *c, const char *name, struct sriov_restored
 {
 	return restore(c, name, true, out, e);
 }
+
+void sriov_clear_dead(struct sriov *c)
+{
+	struct sriov_restored r = { 0 };
+	struct err e = { 0 };
+
+	if (sriov_restore_dead(c, false, &r, &e))
+		log_warn(c->log, "restoring what a dead owner left: %s", e.text);
+	if (r.owners)
+		log_warn(c->log, "restored what %u dead owner%s left (%u changes)", r.owners,
+			 r.owners == 1 ? "" : "s", r.undone);
+}

@@ -77,6 +77,8 @@ int sriov_undo_all(struct sriov_undo *u, struct err *e) __must_check;
 /* Who of all owners has taken the function (a USE step that is left)? NULL: nobody. */
 const struct sriov_owner_info *sriov_claim(const struct sriov_owner_info *o, size_t n,
 					   struct bdf fn);
+/* Undoes what dead owners left, which may be in the way of what comes next; failures are logged. */
+void sriov_clear_dead(struct sriov *c);
 char *sriov_owner_label(char buf[SRIOV_LABEL_MAX], const struct sriov_owner_info *o);
 
 /* ---- journal.c ---- */

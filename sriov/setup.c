@@ -90,6 +90,13 @@ static int has_carrier(void *arg)
 	return rc ? (rc == -EINVAL ? -ENETDOWN : rc) : v == 1;
 }
 
+bool setup_pf_has_carrier(struct sriov *c, const struct sriov_fn *pf)
+{
+	struct carrier w = { c, pf };
+
+	return pf->kind == SRIOV_NET && pf->netdev[0] && has_carrier(&w) > 0;
+}
+
 int setup_pf_carrier(struct sriov *c, const struct sriov_fn *pf, struct err *e)
 {
 	struct carrier w = { c, pf };

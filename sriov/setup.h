@@ -17,6 +17,8 @@ bool setup_any_set(const struct sriov_vf_set *set);
 /* Is the PF in a state in which its VFs work? Texts go behind "PF name: ". */
 int setup_pf_up(struct sriov *c, const struct sriov_fn *pf, struct err *e) __must_check;
 int setup_pf_carrier(struct sriov *c, const struct sriov_fn *pf, struct err *e) __must_check;
+/* Now, without a wait. */
+bool setup_pf_has_carrier(struct sriov *c, const struct sriov_fn *pf);
 
 /* Makes VFs of a PF that has none. */
 int setup_pf_create(struct setup *t, const struct sriov_pf *pf, unsigned int count,

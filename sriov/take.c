@@ -324,26 +324,13 @@ static void give_up(struct take *k, struct err *e)
 			   one.text);
 }
 
-/* What a crash left is in the way of what is asked for now, or soon will be. */
-static void clear_the_dead(struct sriov *c)
-{
-	struct sriov_restored r = { 0 };
-	struct err e = { 0 };
-
-	if (sriov_restore_dead(c, false, &r, &e))
-		log_warn(c->log, "restoring what a dead owner left: %s", e.text);
-	if (r.owners)
-		log_warn(c->log, "restored what %u dead owner%s left (%u changes)", r.owners,
-			 r.owners == 1 ? "" : "s", r.undone);
-}
-
 int sriov_take(struct sriov *c, struct sriov_journal *j, const struct sriov_take *req,
 	       struct sriov_vf *out, struct err *e)
 {
 	struct take k = { .t = { .c = c, .j = j }, .req = req, .pf_lock = -1, .fn_lock = -1 };
 	int rc;
 
-	clear_the_dead(c);
+	sriov_clear_dead(c);
 	rc = resolve(&k, e);
 	if (rc)
 		return rc;

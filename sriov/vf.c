@@ -41,7 +41,10 @@ static int check_claim(struct setup *t, struct bdf fn, struct sriov_owner_info *
 	if (rc)
 		return rc;
 	who = sriov_claim(*o, *n, fn);
-	return who ? err_set(e, -EBUSY, "taken by %s", sriov_owner_label(label, who)) : 0;
+	if (!who)
+		return 0;
+	return err_set(e, -EBUSY, "taken by %s%s", sriov_owner_label(label, who),
+		       who->alive ? "" : ": sluice vf restore gives it back");
 }
 
 /* ---- create ---- */
@@ -50,6 +53,21 @@ struct create {
 	struct sriov_pf pf;
 	unsigned int count;
 };
+
+/*
+ * Making VFs resets many a NIC, and without its link some settings are refused (igb: the rate). A
+ * link that was not there before is not waited for: by hand, VFs may be made beforehand.
+ */
+static int create_vfs(struct setup *t, const struct create *a, struct err *e)
+{
+	bool link = setup_pf_has_carrier(t->c, &a->pf.fn);
+	struct err late = { 0 };
+	int rc = setup_pf_create(t, &a->pf, a->count, e);
+
+	if (!rc && link && setup_pf_carrier(t->c, &a->pf.fn, &late))
+		log_warn(t->c->log, "%s", late.text);
+	return rc;
+}
 
 static int do_create(struct setup *t, void *arg, struct err *e)
 {
@@ -67,7 +85,7 @@ static int do_create(struct setup *t, void *arg, struct err *e)
 			     "of 0",
 			     a->pf.numvfs);
 	if (!rc)
-		rc = setup_pf_create(t, &a->pf, a->count, e);
+		rc = create_vfs(t, a, e);
 	sriov_owners_free(o, n);
 	return rc;
 }
@@ -80,6 +98,8 @@ int sriov_vf_create(struct sriov *c, struct sriov_journal *j, const char *what, 
 	struct setup t = { .c = c };
 	int rc;
 
+	/* Their VFs would be taken for somebody else's. */
+	sriov_clear_dead(c);
 	rc = sriov_pf_find(c, what, &a.pf, e);
 	if (rc)
 		return rc;
@@ -184,26 +204,39 @@ int sriov_vf_apply(struct sriov *c, struct sriov_journal *j, const char *what,
 	return rc;
 }
 
+static int find_vf_or_pf(struct sriov *c, const char *what, struct sriov_fn *out, struct err *e)
+{
+	struct err no_pf = { 0 };
+	struct sriov_pf pf;
+
+	if (sriov_pf_find(c, what, &pf, &no_pf))
+		return sriov_vf_find(c, what, out, e);
+	*out = pf.fn;
+	return 0;
+}
+
 int sriov_vf_undo(struct sriov *c, struct sriov_journal *j, const char *what, struct err *e)
 {
 	const struct sriov_record *r = sriov_journal_record(j);
 	struct sriov_undo u = { .c = c, .j = j };
 	char label[SRIOV_LABEL_MAX];
-	struct sriov_fn vf;
+	struct sriov_fn fn;
 	size_t hits = 0;
 	int rc;
 
 	/* Latest first, so that each finds its own value. */
-	rc = sriov_vf_find(c, what, &vf, e);
+	rc = find_vf_or_pf(c, what, &fn, e);
 	for (size_t i = r->n; i-- > 0 && !rc;) {
-		if (r->step[i].undone || !bdf_eq(r->step[i].fn, vf.bdf))
+		const struct sriov_step *st = &r->step[i];
+
+		if (st->undone || !bdf_eq(fn.is_vf ? st->fn : st->pf, fn.bdf))
 			continue;
 		hits++;
-		rc = sriov_undo_group(&u, r->step[i].group, e);
+		rc = sriov_undo_group(&u, st->group, e);
 	}
 	if (!rc && !hits)
-		return err_set(e, -ENOENT, "VF %s: nothing was done to it by hand",
-			       sriov_fn_label(label, &vf));
+		return err_set(e, -ENOENT, "%s %s: nothing was done to it by hand",
+			       fn.is_vf ? "VF" : "PF", sriov_fn_label(label, &fn));
 	return rc;
 }
 

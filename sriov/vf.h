@@ -104,11 +104,13 @@ int sriov_vf_apply(struct sriov *c, struct sriov_journal *j, const char *vf,
 		   const struct sriov_vf_set *set, struct err *e) __must_check;
 
 /**
- * sriov_vf_undo() - undo what was done by hand to one VF ("sluice vf release VF"), in the admin
- * journal Return: 0; -ENOENT: nothing was done to it by hand; -EBUSY: a VM has it (stop that VM: it
- * gives back itself).
+ * sriov_vf_undo() - undo what was done by hand ("sluice vf release"), in the admin journal
+ * @what: a VF: its settings; a PF: those of all its VFs, and then the VFs themselves
+ *
+ * Return: 0; -ENOENT: nothing was done to it by hand; -EBUSY: a VM has it (stop that VM: it gives
+ * back itself).
  */
-int sriov_vf_undo(struct sriov *c, struct sriov_journal *j, const char *vf,
+int sriov_vf_undo(struct sriov *c, struct sriov_journal *j, const char *what,
 		  struct err *e) __must_check;
 
 /**

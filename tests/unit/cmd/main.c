@@ -83,6 +83,9 @@ static void test_usage(void **state)
 	expect(CMD_USAGE, "sluice: vf create: too many operands", ARGV("vf", "create", "a", "b"));
 	expect(CMD_USAGE, "--mac: a VF cannot have the MAC",
 	       ARGV("vf", "set", "eth0/0", "--mac", "00:00:00:00:00:00"));
+	expect(CMD_USAGE, "vf set: nothing to set", ARGV("vf", "set", "eth0/0"));
+	expect(CMD_USAGE, "--qos: a priority needs a VLAN",
+	       ARGV("vf", "set", "eth0/0", "--mac", "52:54:00:00:00:01", "--qos", "3"));
 	expect(CMD_USAGE, "sluice: run: --kernel is missing", ARGV("run"));
 	expect(CMD_USAGE, "sluice: run: there is no operand: x", ARGV("run", "--kernel", "k", "x"));
 	expect(CMD_USAGE, "sluice: ctl: give a socket", ARGV("ctl", "x"));

@@ -211,6 +211,54 @@ static void by_hand(void **state)
 	world_free(w);
 }
 
+/* All that was done by hand to a PF and its VFs, in whatever order, and nothing of another PF. */
+static void by_hand_pf(void **state)
+{
+	struct world *w = world_new();
+	char *before = world_dump(w);
+	struct admin a = { .p = world_proc(w, 100) };
+	struct sriov_vf_set set = of_pf_set("eth0").set;
+
+	admin_open(&a);
+	assert_ok(sriov_vf_create(&a.p->c, a.j, "eth0", 3, &a.e), a.e);
+	assert_ok(sriov_vf_apply(&a.p->c, a.j, "eth0/1", &set, &a.e), a.e);
+	set.vlan = 7;
+	assert_ok(sriov_vf_apply(&a.p->c, a.j, "eth0/1", &set, &a.e), a.e);
+	assert_ok(sriov_vf_apply(&a.p->c, a.j, "eth0/0", &set, &a.e), a.e);
+	assert_int_equal(sriov_vf_undo(&a.p->c, a.j, "/dev/nvme0", &a.e), -ENOENT);
+	assert_has(a.e.text, "PF nvme0 (0000:02:00.0, driver nvme): nothing was done");
+	assert_ok(sriov_vf_create(&a.p->c, a.j, "/dev/nvme0", 2, &a.e), a.e);
+	assert_ok(sriov_vf_undo(&a.p->c, a.j, "eth0", &a.e), a.e);
+	assert_string_equal(fakesys_get(w->f, NUMVFS), "0");
+	assert_string_equal(fakesys_get(w->f, "/sys/bus/pci/devices/" NVME_PF "/sriov_numvfs"),
+			    "2");
+	assert_ok(sriov_vf_undo(&a.p->c, a.j, NVME_PF, &a.e), a.e);
+	sriov_journal_close(a.j);
+	assert_same(w, before);
+	world_free(w);
+}
+
+/* What a dead VM left is not taken for somebody else's VFs. */
+static void create_after_crash(void **state)
+{
+	struct world *w = world_new();
+	char *before = world_dump(w);
+	struct admin a = { .p = world_proc(w, 101) };
+	struct vm v;
+
+	vm_start(w, &v, 100, "v");
+	vm_take(&v, of_pf_set("eth0"));
+	proc_kill(v.p);
+	sriov_journal_close(v.j);
+	admin_open(&a);
+	assert_ok(sriov_vf_create(&a.p->c, a.j, "eth0", 2, &a.e), a.e);
+	assert_string_equal(fakesys_get(w->f, NUMVFS), "2");
+	assert_ok(sriov_vf_undo(&a.p->c, a.j, "eth0", &a.e), a.e);
+	sriov_journal_close(a.j);
+	assert_same(w, before);
+	world_free(w);
+}
+
 /* By hand first, then a VM: the VM gives back to what was set by hand, and only then may that go.
  */
 static void hand_then_vm(void **state)
@@ -287,6 +335,7 @@ int main(void)
 		cmocka_unit_test(last_one_out),	     cmocka_unit_test(two_of_one),
 		cmocka_unit_test(all_taken),	     cmocka_unit_test(lock_alone),
 		cmocka_unit_test(after_the_dead),    cmocka_unit_test(one_dies),
+		cmocka_unit_test(by_hand_pf),	     cmocka_unit_test(create_after_crash),
 		cmocka_unit_test(by_hand),	     cmocka_unit_test(hand_then_vm),
 		cmocka_unit_test(hand_leaves_first), cmocka_unit_test(hand_fails),
 	};
