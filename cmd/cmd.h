@@ -64,6 +64,9 @@ void cmd_err_prefix(struct err *e, const struct cmd *c);
 /** cmd_fail() - print "sluice: text" and return CMD_FAILED, or CMD_USAGE for usage == true. */
 int cmd_fail(const struct err *e, bool usage);
 
+/** cmd_link_names - in the order of enum sriov_link. */
+extern const char *const cmd_link_names[];
+
 /** cmd_log() - the program's log, to standard error; level is an index of cmd_log_levels. */
 extern const char *const cmd_log_levels[];
 struct log cmd_log(int level);

@@ -33,6 +33,8 @@ static const struct opt net_opts[] = {
 	  .help = "drop packets with another source address" },
 	{ "rate", OPT_U32, .off = P(rate), .given = P(rate_given), .arg = "MBIT",
 	  .help = "limit of what the VF sends, Mbit/s, 0: none" },
+	{ "link", OPT_ENUM, .off = P(link), .given = P(link_given), .choices = cmd_link_names,
+	  .help = "what the VF sees of the PF's link" },
 	{ "vfs", OPT_U32, .off = P(vfs), .min = 1, .max = 256,
 	  .help = "VFs to make when the PF has none (up to 4)" },
 	{ "vf-token", OPT_STR, .off = P(vf_token), .arg = "UUID",

@@ -32,9 +32,9 @@ struct port_spec {
 	struct bdf bdf;
 	struct mac mac;
 	uint32_t vlan, rate, vfs, queues;
-	int trust, spoofchk, force_no_reset;
+	int trust, spoofchk, link, force_no_reset; /* link: enum sriov_link */
 	bool bdf_given, mac_given, vlan_given, rate_given, queues_given, trust_given,
-		spoofchk_given;
+		spoofchk_given, link_given;
 };
 
 #define RUN_PORTS_MAX 16

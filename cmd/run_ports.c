@@ -47,6 +47,8 @@ static void take_request(const struct port_spec *s, struct sriov_take *t)
 			.spoofchk = s->spoofchk,
 			.has_rate = s->rate_given,
 			.rate = s->rate,
+			.has_link = s->link_given,
+			.link = (enum sriov_link)s->link,
 		},
 	};
 }

@@ -27,7 +27,9 @@ struct vf_opts {
 				 .help = "how much to say (warning)"       \
 	}
 
-static const char *const link_names[] = { "auto", "enable", "disable", NULL };
+/* Not OPT_BOOL: these are set to a value, and "off" is as common as "on". */
+static const char *const switch_names[] = { "off", "on", NULL };
+const char *const cmd_link_names[] = { "auto", "enable", "disable", NULL };
 
 static const struct opt list_opts[] = {
 	{ "json", OPT_BOOL, .off = V(json), .help = "print JSON" },
@@ -47,13 +49,13 @@ static const struct opt set_opts[] = {
 	  .help = "VLAN the PF tags packets with, 0: none" },
 	{ "qos", OPT_U32, .off = V(qos), .given = V(qos_given), .max = 7,
 	  .help = "priority of that VLAN, 0 to 7" },
-	{ "trust", OPT_BOOL, .off = V(trust), .given = V(trust_given),
+	{ "trust", OPT_ENUM, .off = V(trust), .given = V(trust_given), .choices = switch_names,
 	  .help = "may the guest change its address and listen to all?" },
-	{ "spoofchk", OPT_BOOL, .off = V(spoofchk), .given = V(spoofchk_given),
-	  .help = "drop packets with another source address" },
+	{ "spoofchk", OPT_ENUM, .off = V(spoofchk), .given = V(spoofchk_given),
+	  .choices = switch_names, .help = "drop packets with another source address" },
 	{ "rate", OPT_U32, .off = V(rate), .given = V(rate_given), .arg = "MBIT",
 	  .help = "limit of what the VF sends, Mbit/s, 0: none" },
-	{ "link", OPT_ENUM, .off = V(link), .given = V(link_given), .choices = link_names,
+	{ "link", OPT_ENUM, .off = V(link), .given = V(link_given), .choices = cmd_link_names,
 	  .help = "what the VF sees of the PF's link" },
 	LOG_OPT,
 	{ .type = OPT_END },
@@ -91,8 +93,10 @@ static bool vf_begin(struct vf_call *v, struct sys *s, const struct cmd *c, int 
 		return false;
 	argc -= rest;
 	if (argc < min || argc > (c->operands ? 1 : 0)) {
-		err_set(&v->e, -EINVAL, argc < min ? "give %s" : "too many operands (%s)",
-			c->operands ? c->operands : "none");
+		if (argc < min)
+			err_set(&v->e, -EINVAL, "give %s", c->operands);
+		else
+			err_set(&v->e, -EINVAL, "too many operands: %.60s", argv[rest + argc - 1]);
 		cmd_err_prefix(&v->e, c);
 		*status = cmd_fail(&v->e, true);
 		return false;

@@ -80,9 +80,13 @@ static void test_usage(void **state)
 	       ARGV("vf", "lst"));
 	expect(CMD_USAGE, "usage: sluice vf ACTION", ARGV("vf"));
 	expect(CMD_USAGE, "sluice: vf create: give PF", ARGV("vf", "create"));
-	expect(CMD_USAGE, "sluice: vf create: too many operands", ARGV("vf", "create", "a", "b"));
+	expect(CMD_USAGE, "sluice: vf create: too many operands: b",
+	       ARGV("vf", "create", "a", "b"));
 	expect(CMD_USAGE, "--mac: a VF cannot have the MAC",
 	       ARGV("vf", "set", "eth0/0", "--mac", "00:00:00:00:00:00"));
+	expect(CMD_OK, "--trust off|on", ARGV("vf", "set", "--help"));
+	expect(CMD_FAILED, "there is no network interface eth0",
+	       ARGV("vf", "set", "eth0/0", "--trust", "off"));
 	expect(CMD_USAGE, "vf set: nothing to set", ARGV("vf", "set", "eth0/0"));
 	expect(CMD_USAGE, "--qos: a priority needs a VLAN",
 	       ARGV("vf", "set", "eth0/0", "--mac", "52:54:00:00:00:01", "--qos", "3"));

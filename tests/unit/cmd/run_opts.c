@@ -9,6 +9,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/run_opts.h"
+#include "sriov/netvf.h"
 #include "vmm/core/mem.h"
 
 static int parse(struct run_opts *o, struct err *e, char **argv)
@@ -59,9 +60,10 @@ static void test_all(void **state)
 	assert_int_equal(
 		parse(&o, &e,
 		      ARGV("--cpus", "4,pin=0-1,3", "--memory", "2G,page=2M,node=1,prefault=on",
-			   "--net", "pf=eth0,mac=52:54:00:aa:bb:cc,vlan=7,trust=on", "--net",
-			   "id=x,bdf=01:10.0,mode=vfio", "--disk", "pf=/dev/nvme0,queues=2",
-			   "--serial", "file=/tmp/x", "--debug-exit", "0xf4", "--no-reboot")),
+			   "--net", "pf=eth0,mac=52:54:00:aa:bb:cc,vlan=7,trust=on,link=disable",
+			   "--net", "id=x,bdf=01:10.0,mode=vfio", "--disk",
+			   "pf=/dev/nvme0,queues=2", "--serial", "file=/tmp/x", "--debug-exit",
+			   "0xf4", "--no-reboot")),
 		0);
 	assert_int_equal(o.cpus, 4);
 	assert_int_equal(opt_set_count(&o.pin), 3);
@@ -72,6 +74,7 @@ static void test_all(void **state)
 	assert_int_equal(o.nports, 3);
 	assert_string_equal(o.ports[0]->id, "net0");
 	assert_int_equal(o.ports[0]->vlan, 7);
+	assert_true(o.ports[0]->link_given && o.ports[0]->link == SRIOV_LINK_DISABLE);
 	assert_int_equal(o.ports[1]->mode, PORT_VFIO);
 	assert_string_equal(o.ports[2]->id, "disk0");
 	assert_int_equal(o.ports[2]->kind, PORT_DISK);
