@@ -25,7 +25,7 @@ static int name_any(void *arg, const char *name)
 /* What any assigned device needs of the host. */
 static int check_host(struct planner *pl, struct err *e)
 {
-	int fd;
+	int fd, ret;
 
 	if (sys_listdir(pl->sys, "/sys/kernel/iommu_groups", name_any, NULL) <= 0)
 		return err_set(
@@ -41,7 +41,8 @@ static int check_host(struct planner *pl, struct err *e)
 	if (fd < 0)
 		return err_sys(e, fd, "cannot open /dev/vfio/vfio (run as root)");
 	sys_close(pl->sys, &fd);
-	return ioas_memlock_check(pl->sys, pl->pin_bytes, e);
+	ret = ioas_safe_interrupts(pl->sys, e);
+	return ret ? ret : ioas_memlock_check(pl->sys, pl->pin_bytes, e);
 }
 
 /* Another port of the same command line that was promised this function. */
@@ -65,6 +66,19 @@ static int check_kind(const struct port_spec *s, enum sriov_kind kind, const cha
 		return 0;
 	return err_set(e, -EINVAL, "%s is not a %s device", label,
 		       s->kind == PORT_NET ? "network" : "NVMe");
+}
+
+/* What the PF's driver keeps for a VF, a whole function does not have. */
+static int check_settings(const struct port_spec *s, const struct sriov_fn *fn, const char *label,
+			  struct err *e)
+{
+	if (fn->is_vf || !(s->mac_given || s->vlan_given || s->trust_given || s->spoofchk_given ||
+			   s->rate_given || s->link_given))
+		return 0;
+	return err_set(e, -EINVAL,
+		       "%s is not a VF: mac=, vlan=, trust=, spoofchk=, rate= and link= are "
+		       "settings of network VFs",
+		       label);
 }
 
 /* All other members of the function's group must be out of the way; the function itself will be
@@ -109,6 +123,8 @@ static int plan_fn(struct planner *pl, struct plan *p, struct err *e)
 	if (fn.class >> 16 == CLASS_BRIDGE)
 		return err_set(e, -EINVAL, "%s is a bridge: only endpoints can be assigned", label);
 	ret = check_kind(p->spec, fn.kind, label, e);
+	if (!ret)
+		ret = check_settings(p->spec, &fn, label, e);
 	if (!ret)
 		ret = check_group(pl, &fn, e);
 	if (ret)

@@ -70,6 +70,13 @@ struct ioas_stats {
 int ioas_type1_new(struct sys *s, const struct log *log, struct ioas **out,
 		   struct err *e) __must_check;
 
+/**
+ * ioas_safe_interrupts() - -EPERM where VFIO is told to go on without interrupt remapping
+ *
+ * ioas_type1_new() asks as well; a planner can, before anything is changed.
+ */
+int ioas_safe_interrupts(struct sys *s, struct err *e) __must_check;
+
 /** ioas_free() - unmaps what is left and closes the container; all groups were put. NULL is fine.
  */
 void ioas_free(struct ioas *a);

@@ -216,7 +216,7 @@ static int open_container(struct type1 *t, struct err *e)
 	return 0;
 }
 
-static int refuse_unsafe(struct sys *s, struct err *e)
+int ioas_safe_interrupts(struct sys *s, struct err *e)
 {
 	char text[16];
 	int r = sys_file_read(s, text, sizeof(text), UNSAFE_INTERRUPTS);
@@ -245,7 +245,7 @@ int ioas_type1_new(struct sys *s, const struct log *log, struct ioas **out, stru
 	t->fd = -1;
 	r = open_container(t, e);
 	if (r == 0)
-		r = refuse_unsafe(s, e);
+		r = ioas_safe_interrupts(s, e);
 	if (r < 0) {
 		type1_free(&t->ioas);
 		return r;

@@ -239,6 +239,9 @@ static void test_wrong_things(void **state)
 	refused(x, &s, -EINVAL, "is a bridge");
 	s = fn(PORT_DISK, "0000:00:10.0");
 	refused(x, &s, -EINVAL, "not a NVMe device");
+	s = fn(PORT_NET, "0000:00:10.0");
+	s.link_given = true;
+	refused(x, &s, -EINVAL, "link= are settings of network VFs");
 	s = fn(PORT_DISK, "0000:77:00.0");
 	refused(x, &s, -ENODEV, "there is no PCI function");
 	fakesys_file(x->f, "/sys/class/net/eth0/flags", "0x1002");
@@ -257,6 +260,9 @@ static void test_host_lacks(void **state)
 	fakesys_del(x->f, "/dev/vfio/vfio");
 	refused(x, &s, -ENOENT, "/dev/vfio/vfio is missing");
 	fakesys_file(x->f, "/dev/vfio/vfio", "");
+	put(x->f, "Y", "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts");
+	refused(x, &s, -EPERM, "allow_unsafe_interrupts=1");
+	put(x->f, "N", "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts");
 	put(x->f, "VmLck:\t0 kB\nCapEff:\t0000000000000000\n", "/proc/self/status");
 	fakesys_set_memlock(x->f, KIB(64));
 	refused(x, &s, -ENOMEM, "the limit allows 64 KiB");
