@@ -3,8 +3,21 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/run_priv.h"
+
+/* A wait of seconds should not look like a hang; a log has no use for it. */
+static void wait_progress(void *arg, const char *what)
+{
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "sluice: %s\n", what);
+}
+
+static bool wait_stop(void *arg)
+{
+	return run_sig_pending(arg);
+}
 
 /* All ports are planned, also after one was refused: --explain shows the whole table. */
 int run_plan(struct run *r, struct err *e)
@@ -12,7 +25,13 @@ int run_plan(struct run *r, struct err *e)
 	unsigned int i;
 	int ret = 0;
 
-	r->sriov = (struct sriov){ .sys = r->sys, .log = &r->log };
+	r->sriov = (struct sriov){
+		.sys = r->sys,
+		.log = &r->log,
+		.progress = wait_progress,
+		.stop = wait_stop,
+		.arg = r,
+	};
 	r->planner =
 		(struct planner){ .sys = r->sys, .sriov = &r->sriov, .pin_bytes = r->o.memory };
 	r->nports = r->o.nports;

@@ -18,7 +18,9 @@
  * @pid:      the process that owns what is taken; 0: the caller
  * @wait_ms:  bound of each wait (carrier, VFs to appear, locks, a dying owner); 0: 30 s
  * @progress: called before and now and then during a wait, with what is waited for; may be NULL
- * @arg:      handed to @progress
+ * @stop:     asked during the wait for a carrier: true ends it with -EINTR, and what was done is
+ *	      undone; may be NULL
+ * @arg:      handed to @progress and @stop
  *
  * All calls block and belong to one thread at a time. Several processes may work on the same PF:
  * they are kept apart by locks in @run_dir.
@@ -30,6 +32,7 @@ struct sriov {
 	pid_t pid;
 	unsigned int wait_ms;
 	void (*progress)(void *arg, const char *what);
+	bool (*stop)(void *arg);
 	void *arg;
 };
 

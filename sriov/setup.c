@@ -86,6 +86,8 @@ static int has_carrier(void *arg)
 	uint64_t v = 0;
 	int rc = pf_file(w->c, w->pf, "carrier", &v);
 
+	if (w->c->stop && w->c->stop(w->c->arg))
+		return -EINTR;
 	/* The kernel answers EINVAL for the carrier of an interface that is down. */
 	return rc ? (rc == -EINVAL ? -ENETDOWN : rc) : v == 1;
 }
@@ -109,6 +111,8 @@ int setup_pf_carrier(struct sriov *c, const struct sriov_fn *pf, struct err *e)
 	rc = sriov_poll(c, sriov_wait_ms(c), what, has_carrier, &w);
 	if (rc == -ENETDOWN)
 		return down(pf, e);
+	if (rc == -EINTR)
+		return err_set(e, rc, "interrupted while it waited for a carrier");
 	if (rc == -ETIMEDOUT)
 		return err_set(e, -ENETDOWN,
 			       "no carrier on %s after %u s, and without it its VFs do not work: "

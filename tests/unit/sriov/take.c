@@ -177,9 +177,15 @@ static void bad_settings(void **state)
 	end(&o);
 }
 
+static bool stop_third(void *arg)
+{
+	return ++*(unsigned int *)arg == 3;
+}
+
 static void pf_state(void **state)
 {
 	struct sriov_take t = of_pf("eth0");
+	unsigned int asked = 0;
 	struct one o;
 
 	start(&o);
@@ -187,6 +193,12 @@ static void pf_state(void **state)
 	refused(&o, t, -ERANGE, "8 VFs asked for, and it can have 7");
 	fakesys_file(o.w->f, "/sys/class/net/eth0/carrier", "0");
 	refused(&o, of_pf("eth0"), -ENETDOWN, "no carrier on eth0 after 3 s");
+	/* Whoever waits may lose patience: then all is as before, at once. */
+	o.p->c.stop = stop_third;
+	o.p->c.arg = &asked;
+	refused(&o, of_pf("eth0"), -EINTR, "interrupted while it waited for a carrier");
+	assert_int_equal(asked, 3);
+	o.p->c.stop = NULL;
 	fakesys_file(o.w->f, "/sys/class/net/eth0/flags", "0x1002");
 	refused(&o, of_pf("eth0"), -ENETDOWN, "ip link set eth0 up");
 	world_bind(o.w, NET_PF, "");
