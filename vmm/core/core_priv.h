@@ -11,14 +11,13 @@ void vm_slots_fini(struct vm_slots *s);
  * struct vcpu - one virtual CPU and its thread
  * @exits: to user space, by reason; written by the thread alone, read by anybody
  * @tid:   of the thread, 0 until it runs
- * @parked: it stands at the gate
  */
 struct vcpu {
 	struct vm *vm;
 	unsigned int id;
 	struct vm_vcpu_hw *hw;
 	pthread_t thread;
-	bool thread_on, parked;
+	bool thread_on;
 	int tid;
 	struct vm_boot_regs boot;
 	bool boot_wanted;

@@ -45,18 +45,20 @@ static bool gate_closed(const struct vm *vm)
 	return vm->state == VM_STATE_SETUP || vm->state == VM_STATE_PAUSED || vm->reset_wanted;
 }
 
-/* Waits at the gate; false when the thread is to end. Lock held. */
+/*
+ * Waits at the gate; false when the thread is to end. Lock held. It is told once that this vCPU
+ * stands here: a word at each wake-up would wake the others that wait, and they this one, for ever.
+ */
 static bool vcpu_gate(struct vcpu *c)
 {
 	struct vm *vm = c->vm;
 
-	while (vm->state != VM_STATE_STOPPED && gate_closed(vm)) {
-		c->parked = true;
+	if (vm->state != VM_STATE_STOPPED && gate_closed(vm)) {
 		vm->parked++;
 		pthread_cond_broadcast(&vm->cond);
-		pthread_cond_wait(&vm->cond, &vm->lock);
+		while (vm->state != VM_STATE_STOPPED && gate_closed(vm))
+			pthread_cond_wait(&vm->cond, &vm->lock);
 		vm->parked--;
-		c->parked = false;
 	}
 	return vm->state != VM_STATE_STOPPED;
 }

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 #include "tests/unit/fake/fakeaccel.h"
 #include "tests/unit/fake/fakesys.h"
@@ -67,6 +68,24 @@ static void test_pause_resume(void **state)
 	assert_int_equal(ev_run(x.ev), 0);
 	assert_int_equal(x.vm.end, VM_END_QUIT);
 	fix_fini(&x);
+}
+
+/* vCPUs that stand at the gate sleep: they do not wake each other up again and again. */
+static void test_paused_is_idle(void **state)
+{
+	struct timespec before, after;
+	struct err e = { 0 };
+	struct fix x;
+
+	fix_init(&x, 4, false);
+	assert_int_equal(vm_start(&x.vm, &e), 0);
+	assert_int_equal(vm_pause(&x.vm), 0);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+	sys_sleep_ns(sys_host(), 200000000);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+	fix_fini(&x); /* first: a failed assertion would leave the threads running */
+	assert_true((after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec <
+		    20000000);
 }
 
 static void ask_reset(void *arg)
@@ -206,6 +225,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pause_resume),
+		cmocka_unit_test(test_paused_is_idle),
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_reset_that_fails_ends_the_run),
 		cmocka_unit_test(test_no_reboot),
