@@ -161,16 +161,31 @@ static int ram_map(struct sys *s, struct vm_ram *r, struct err *e)
 	if (rc)
 		return err_sys(e, rc, "memory of %" PRIu64 " MiB with %s pages", r->size >> 20,
 			       page);
-	/* Hugetlb pages are taken now: a missing one would be a SIGBUS in the middle of a guest. */
-	if (r->page >= VM_PAGE_2M) {
-		rc = sys_fallocate(s, r->fd, 0, 0, (off_t)r->size);
-		if (rc)
-			return err_sys(e, rc,
-				       "memory of %" PRIu64 " MiB needs %" PRIu64
-				       " free %s hugepages (see /sys/kernel/mm/hugepages)",
-				       r->size >> 20, r->size / r->page_size, page);
-	}
 	return 0;
+}
+
+/*
+ * Where the pages come from, and the pages themselves where they are taken at once: hugetlb ones,
+ * of which a missing one would be a SIGBUS in the middle of a guest. Taken pages stay on the node
+ * they are on, so the binding comes first.
+ */
+static int ram_pages(struct sys *s, struct vm_ram *r, const struct vm_ram_cfg *cfg, struct err *e)
+{
+	int rc = 0;
+
+	thp_advise(s, r);
+	if (cfg->node >= 0)
+		rc = sys_mbind(s, r->hva, r->size, (unsigned int)cfg->node);
+	if (rc)
+		return err_sys(e, rc, "memory: binding to NUMA node %d", cfg->node);
+	if (r->page >= VM_PAGE_2M)
+		rc = sys_fallocate(s, r->fd, 0, 0, (off_t)r->size);
+	if (rc)
+		return err_sys(e, rc,
+			       "memory of %" PRIu64 " MiB needs %" PRIu64
+			       " free %s hugepages (see /sys/kernel/mm/hugepages)",
+			       r->size >> 20, r->size / r->page_size, pages[r->page].name);
+	return cfg->prefault ? ram_prefault(s, r, cfg, e) : 0;
 }
 
 int vm_ram_alloc(struct sys *s, struct vm_ram *r, const struct vm_ram_cfg *cfg, struct err *e)
@@ -193,16 +208,7 @@ int vm_ram_alloc(struct sys *s, struct vm_ram *r, const struct vm_ram_cfg *cfg, 
 		err_sys(e, rc, "memory: MADV_DONTFORK");
 		goto out;
 	}
-	thp_advise(s, r);
-	if (cfg->node >= 0) {
-		rc = sys_mbind(s, r->hva, r->size, (unsigned int)cfg->node);
-		if (rc) {
-			err_sys(e, rc, "memory: binding to NUMA node %d", cfg->node);
-			goto out;
-		}
-	}
-	if (cfg->prefault)
-		rc = ram_prefault(s, r, cfg, e);
+	rc = ram_pages(s, r, cfg, e);
 out:
 	if (rc)
 		vm_ram_free(s, r, NULL);
