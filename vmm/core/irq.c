@@ -13,7 +13,8 @@
 #include <sys/eventfd.h>
 #include "vmm/core/irq.h"
 
-#define GSI_MAX 4096 /* KVM_MAX_IRQ_ROUTES */
+/* KVM_MAX_IRQ_ROUTES is 4096; 64 of them are for the pins of the PICs and the IOAPIC (kvm.c). */
+#define GSI_MAX 4032
 
 struct vec {
 	int fd;	      /* -1 until asked for */
@@ -27,6 +28,7 @@ struct vm_irqs {
 	struct vm_accel *accel;
 	struct list groups;
 	uint64_t used[GSI_MAX / 64];
+	bool stale; /* the accelerator has not taken the last table */
 	uint64_t commits;
 };
 
@@ -172,6 +174,7 @@ static int routes_send(struct vm_irqs *q)
 	int rc;
 
 	r = malloc(GSI_MAX * sizeof(*r));
+	q->stale = true;
 	if (!r)
 		return -ENOMEM;
 	list_for_each (pos, nxt, &q->groups) {
@@ -183,6 +186,7 @@ static int routes_send(struct vm_irqs *q)
 					(struct vm_irq_route){ g->v[i].gsi, g->v[i].msi, g->devid };
 	}
 	rc = q->accel->ops->irq_routes_set(q->accel, r, n);
+	q->stale = rc;
 	q->commits++;
 	free(r);
 	return rc;
@@ -218,7 +222,7 @@ int vm_irq_group_commit(struct vm_irq_group *g)
 			irqfd_off(g, &g->v[i]);
 		rc = vec_stage(g, &g->v[i], &table);
 	}
-	if (!rc && table)
+	if (!rc && (table || g->q->stale))
 		rc = routes_send(g->q);
 	for (unsigned int i = 0; i < g->n && !rc; i++) {
 		struct vec *v = &g->v[i];

@@ -150,6 +150,12 @@ static void test_failures(void **state)
 	vm_irq_group_route(g, 0, &m);
 	assert_int_equal(vm_irq_group_commit(g), -ENOSPC);
 	x->a->fail_routes = 0;
+	assert_int_equal(x->a->nroutes, 0);
+	assert_int_equal(vm_irq_group_commit(g), 0);
+	assert_int_equal(x->a->nroutes, 1); /* no irqfd without the route it stands for */
+	assert_int_equal(x->a->nirqfds, 1);
+	vm_irq_group_route(g, 0, NULL);
+	assert_int_equal(vm_irq_group_commit(g), 0);
 	x->a->fail_irqfd = -EBUSY;
 	vm_irq_group_route(g, 0, &m);
 	assert_int_equal(vm_irq_group_commit(g), -EBUSY);
