@@ -144,11 +144,15 @@ static int kvm_irq_msi(struct vm_accel *a, const struct vm_msi *msi)
 }
 
 /* Power-on state of the three interrupt controllers and the timer: all zero but for the IOAPIC's
- * masks. */
+ * masks, and for which lines of the PICs can be level-triggered: KVM keeps that wiring of a PC in
+ * their state too. */
 static int kvm_irqchip_reset(struct vm_accel *a)
 {
 	struct kvm *k = kvm_of(a);
 	struct kvm_pit_state2 pit = { .flags = 0 };
+	static const uint8_t can_be_level[] = {
+		[KVM_IRQCHIP_PIC_MASTER] = 0xf8, [KVM_IRQCHIP_PIC_SLAVE] = 0xde
+	};
 	int rc = 0;
 
 	for (uint32_t id = 0; id < KVM_NR_IRQCHIPS && !rc; id++) {
@@ -158,6 +162,8 @@ static int kvm_irqchip_reset(struct vm_accel *a)
 			c.chip.ioapic.base_address = 0xfec00000;
 			for (unsigned int i = 0; i < KVM_IOAPIC_NUM_PINS; i++)
 				c.chip.ioapic.redirtbl[i].fields.mask = 1;
+		} else {
+			c.chip.pic.elcr_mask = can_be_level[id];
 		}
 		rc = sys_ioctl(k->sys, k->vm_fd, KVM_SET_IRQCHIP, &c);
 	}
