@@ -302,6 +302,21 @@ static int boot_sregs(struct vm_vcpu_hw *v, const struct vm_boot_regs *r)
 	return vcpu_ioctl(v, KVM_SET_SREGS, &s);
 }
 
+/*
+ * An access whose answer KVM has not fetched yet ends at the next KVM_RUN, whatever the registers
+ * say by then: it would put the interrupted instruction's pointer into a vCPU that was reset. With
+ * immediate_exit KVM finishes what is under way and enters no guest (api.rst, 5. The kvm_run
+ * structure). An access may have several parts; more than 16 no instruction has.
+ */
+static void finish_access(struct vm_vcpu_hw *v)
+{
+	kvm_vcpu_kick_set(v, true);
+	for (int i = 0; i < 16; i++)
+		if (sys_ioctl(v->kvm->sys, v->fd, KVM_RUN, NULL))
+			break;
+	kvm_vcpu_kick_set(v, false);
+}
+
 int kvm_vcpu_boot(struct vm_vcpu_hw *v, const struct vm_boot_regs *r)
 {
 	struct kvm_mp_state mp = { .mp_state = KVM_MP_STATE_RUNNABLE };
@@ -316,8 +331,10 @@ int kvm_vcpu_boot(struct vm_vcpu_hw *v, const struct vm_boot_regs *r)
 
 	if (r->mode == VM_BOOT_WAIT_SIPI)
 		mp.mp_state = KVM_MP_STATE_UNINITIALIZED;
-	if (v->booted)
+	if (v->booted) {
+		finish_access(v);
 		rc = power_on_restore(v);
+	}
 	v->booted = true;
 	if (!rc && r->mode != VM_BOOT_WAIT_SIPI) {
 		rc = boot_sregs(v, r);

@@ -40,9 +40,14 @@ void vcpu_kick(struct vcpu *c)
 	pthread_kill(c->thread, KICK_SIGNAL);
 }
 
-static bool gate_closed(const struct vm *vm)
+/* Nobody runs before all are in their first state: the boot processor's INIT and SIPI would be lost
+ * on one whose reset comes after them. */
+static bool gate_closed(const struct vcpu *c)
 {
-	return vm->state == VM_STATE_SETUP || vm->state == VM_STATE_PAUSED || vm->reset_wanted;
+	const struct vm *vm = c->vm;
+
+	return vm->state == VM_STATE_SETUP || vm->state == VM_STATE_PAUSED || vm->reset_wanted ||
+	       (vm->to_boot && !c->boot_wanted);
 }
 
 /*
@@ -53,10 +58,10 @@ static bool vcpu_gate(struct vcpu *c)
 {
 	struct vm *vm = c->vm;
 
-	if (vm->state != VM_STATE_STOPPED && gate_closed(vm)) {
+	if (vm->state != VM_STATE_STOPPED && gate_closed(c)) {
 		vm->parked++;
 		pthread_cond_broadcast(&vm->cond);
-		while (vm->state != VM_STATE_STOPPED && gate_closed(vm))
+		while (vm->state != VM_STATE_STOPPED && gate_closed(c))
 			pthread_cond_wait(&vm->cond, &vm->lock);
 		vm->parked--;
 	}
@@ -135,22 +140,28 @@ static void vcpu_handle(struct vcpu *c, struct vm_exit *x)
 	}
 }
 
+static int vcpu_boot(struct vcpu *c)
+{
+	c->boot_wanted = false;
+	if (!--c->vm->to_boot)
+		pthread_cond_broadcast(&c->vm->cond);
+	return c->vm->accel->ops->vcpu_boot(c->hw, &c->boot);
+}
+
 static int vcpu_turn(struct vcpu *c, struct vm_exit *x)
 {
 	const struct vm_accel_ops *ops = c->vm->accel->ops;
-	int rc = 0;
+	int rc;
 
-	if (c->boot_wanted) {
-		rc = ops->vcpu_boot(c->hw, &c->boot);
-		c->boot_wanted = false;
-	}
 	ops->vcpu_kick_set(c->hw, false);
-	if (rc)
-		return rc;
 	vm_unlock(c->vm);
 	rc = ops->vcpu_run(c->hw, x);
 	vm_lock(c->vm);
-	return rc;
+	if (rc)
+		return rc;
+	__atomic_store_n(&c->exits[x->reason], c->exits[x->reason] + 1, __ATOMIC_RELAXED);
+	vcpu_handle(c, x);
+	return 0;
 }
 
 static void *vcpu_main(void *arg)
@@ -162,15 +173,14 @@ static void *vcpu_main(void *arg)
 	vm_lock(c->vm);
 	c->tid = (int)syscall(SYS_gettid);
 	while (vcpu_gate(c)) {
-		int rc = vcpu_turn(c, &x);
+		bool boot = c->boot_wanted;
+		int rc = boot ? vcpu_boot(c) : vcpu_turn(c, &x);
 
-		if (rc) {
-			snprintf(what, sizeof(what), "KVM_RUN failed: %s", strerror(-rc));
-			vcpu_broken(c, VM_END_FAIL, what);
+		if (!rc)
 			continue;
-		}
-		__atomic_store_n(&c->exits[x.reason], c->exits[x.reason] + 1, __ATOMIC_RELAXED);
-		vcpu_handle(c, &x);
+		snprintf(what, sizeof(what), "%s failed: %s", boot ? "reset" : "KVM_RUN",
+			 strerror(-rc));
+		vcpu_broken(c, VM_END_FAIL, what);
 	}
 	vm_unlock(c->vm);
 	return NULL;

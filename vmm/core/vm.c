@@ -148,6 +148,7 @@ static int vm_boot_all(struct vm *vm, struct err *e)
 	for (unsigned int i = 0; i < vm->nvcpus && !rc; i++) {
 		vm->vcpus[i].boot = i ? (struct vm_boot_regs){ .mode = VM_BOOT_WAIT_SIPI } : regs;
 		vm->vcpus[i].boot_wanted = true;
+		vm->to_boot = vm->nvcpus;
 	}
 	return rc;
 }

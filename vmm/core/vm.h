@@ -73,7 +73,8 @@ struct vm {
 	enum vm_end end;
 	int end_status;
 	bool reset_wanted, threads_on;
-	unsigned int parked; /* vCPU threads that wait at the gate */
+	unsigned int parked;  /* vCPU threads that wait at the gate */
+	unsigned int to_boot; /* vCPUs that are not in their first state yet */
 	uint64_t resets;
 
 	/* prepares guest memory and vCPU 0's first state, at start and at each reset; set by cmd to
