@@ -226,6 +226,33 @@ static void test_path_in_use(void **state)
 			 -ENOENT);
 }
 
+/* Whoever listens and never accepts has the path all the same, and must not make us wait. */
+static void test_full_backlog(void **state)
+{
+	struct fix *f = *state;
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct ctl *c = NULL;
+	struct err e = { 0 };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0), peer[8];
+	unsigned int n = 0;
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s/full", f->dir);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(fd, 0), 0);
+	do {
+		peer[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	} while (!connect(peer[n++], (struct sockaddr *)&a, sizeof(a)) && n < ARRAY_SIZE(peer));
+	assert_true(n < ARRAY_SIZE(peer));
+	alarm(5); /* ends the test where it would hang */
+	assert_int_equal(ctl_new(sys_host(), NULL, f->ev, a.sun_path, cmds, f, &c, &e),
+			 -EADDRINUSE);
+	alarm(0);
+	while (n--)
+		close(peer[n]);
+	close(fd);
+	unlink(a.sun_path);
+}
+
 static void test_stale_socket(void **state)
 {
 	struct fix *f = *state;
@@ -271,9 +298,9 @@ static void test_print(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_answers),      T(test_mode_and_peers),	    T(test_long_line),
-		T(test_many_clients), T(test_greedy_client),	    T(test_path_in_use),
-		T(test_stale_socket), cmocka_unit_test(test_print),
+		T(test_answers),      T(test_mode_and_peers), T(test_long_line),
+		T(test_many_clients), T(test_greedy_client),  T(test_path_in_use),
+		T(test_full_backlog), T(test_stale_socket),   cmocka_unit_test(test_print),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
