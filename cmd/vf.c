@@ -131,19 +131,30 @@ static int list_main(struct sys *s, const struct cmd *c, int argc, char **argv)
 	return vf_end(&v, c, ret);
 }
 
-static int create_main(struct sys *s, const struct cmd *c, int argc, char **argv)
+/* What is done by hand is done under one owner, whose journal no process has to live for. */
+static int by_hand(struct vf_call *v, const struct cmd *c,
+		   int (*fn)(struct vf_call *v, struct sriov_journal *j))
 {
 	struct sriov_journal *j = NULL;
-	struct vf_call v;
-	int status, ret;
+	int ret = sriov_journal_open_admin(&v->c, SRIOV_ADMIN, &j, &v->e);
 
-	if (!vf_begin(&v, s, c, argc, argv, 1, &status))
-		return status;
-	ret = sriov_journal_open_admin(&v.c, SRIOV_ADMIN, &j, &v.e);
 	if (!ret)
-		ret = sriov_vf_create(&v.c, j, v.what, v.o.count, &v.e);
+		ret = fn(v, j);
 	sriov_journal_close(j);
-	return vf_end(&v, c, ret);
+	return vf_end(v, c, ret);
+}
+
+static int create(struct vf_call *v, struct sriov_journal *j)
+{
+	return sriov_vf_create(&v->c, j, v->what, v->o.count, &v->e);
+}
+
+static int create_main(struct sys *s, const struct cmd *c, int argc, char **argv)
+{
+	struct vf_call v;
+	int status;
+
+	return vf_begin(&v, s, c, argc, argv, 1, &status) ? by_hand(&v, c, create) : status;
 }
 
 /* Only what was given is touched. */
@@ -180,40 +191,38 @@ static int set_check(const struct vf_opts *o, struct err *e)
 	return -EINVAL;
 }
 
+static int set(struct vf_call *v, struct sriov_journal *j)
+{
+	struct sriov_vf_set want;
+
+	set_from_opts(&want, &v->o);
+	return sriov_vf_apply(&v->c, j, v->what, &want, &v->e);
+}
+
 static int set_main(struct sys *s, const struct cmd *c, int argc, char **argv)
 {
-	struct sriov_journal *j = NULL;
-	struct sriov_vf_set set;
 	struct vf_call v;
-	int status, ret;
+	int status;
 
 	if (!vf_begin(&v, s, c, argc, argv, 1, &status))
 		return status;
-	set_from_opts(&set, &v.o);
-	if (set_check(&v.o, &v.e)) {
-		cmd_err_prefix(&v.e, c);
-		return cmd_fail(&v.e, true);
-	}
-	ret = sriov_journal_open_admin(&v.c, SRIOV_ADMIN, &j, &v.e);
-	if (!ret)
-		ret = sriov_vf_apply(&v.c, j, v.what, &set, &v.e);
-	sriov_journal_close(j);
-	return vf_end(&v, c, ret);
+	if (!set_check(&v.o, &v.e))
+		return by_hand(&v, c, set);
+	cmd_err_prefix(&v.e, c);
+	return cmd_fail(&v.e, true);
+}
+
+static int release(struct vf_call *v, struct sriov_journal *j)
+{
+	return sriov_vf_undo(&v->c, j, v->what, &v->e);
 }
 
 static int release_main(struct sys *s, const struct cmd *c, int argc, char **argv)
 {
-	struct sriov_journal *j = NULL;
 	struct vf_call v;
-	int status, ret;
+	int status;
 
-	if (!vf_begin(&v, s, c, argc, argv, 1, &status))
-		return status;
-	ret = sriov_journal_open_admin(&v.c, SRIOV_ADMIN, &j, &v.e);
-	if (!ret)
-		ret = sriov_vf_undo(&v.c, j, v.what, &v.e);
-	sriov_journal_close(j);
-	return vf_end(&v, c, ret);
+	return vf_begin(&v, s, c, argc, argv, 1, &status) ? by_hand(&v, c, release) : status;
 }
 
 /* Counts are printed after a failure too: some may have been restored. */
