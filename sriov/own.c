@@ -179,7 +179,7 @@ static int restore(struct sriov *c, const char *name, bool admin, struct sriov_r
 		   struct err *e)
 {
 	struct sriov_restored count = { 0 };
-	struct sriov_owner_info *o = NULL;
+	struct sriov_owner_info *o = NULL, *lives = NULL;
 	size_t n = 0, hits = 0;
 	struct err one = { 0 };
 	int rc, first;
@@ -192,15 +192,17 @@ static int restore(struct sriov *c, const char *name, bool admin, struct sriov_r
 			continue;
 		hits++;
 		rc = 0;
-		if (o[i].alive && !by_hand && name)
-			rc = err_set(&one, -EBUSY,
-				     "%s lives (pid %d): stop it, it gives back itself", name,
-				     (int)o[i].owner.pid);
-		else if (!o[i].alive || by_hand)
+		if (!o[i].alive || by_hand)
 			rc = restore_one(c, &o[i].owner, &count, &one);
+		else
+			lives = &o[i];
 		if (rc && !first)
 			first = err_set(e, rc, "%s", one.text);
 	}
+	/* Names may be used again: one that lives is in the way only where no other is gone. */
+	if (!first && name && lives && !count.owners)
+		first = err_set(e, -EBUSY, "%s lives (pid %d): stop it, it gives back itself", name,
+				(int)lives->owner.pid);
 	sriov_owners_free(o, n);
 	if (!first && name && !hits)
 		first = err_set(e, -ENOENT, "there is no journal of %s in %s", name, sriov_dir(c));

@@ -238,6 +238,31 @@ static void by_hand_pf(void **state)
 	world_free(w);
 }
 
+/* Two machines of one name, of which one is gone: that one is restored. */
+static void same_name(void **state)
+{
+	struct world *w = world_new();
+	char *before = world_dump(w);
+	struct proc *fixer = world_proc(w, 102);
+	struct err e = { 0 };
+	struct vm a, b;
+
+	vm_start(w, &a, 100, "vm");
+	vm_start(w, &b, 101, "vm");
+	vm_take(&a, of_pf_set("eth0"));
+	vm_take(&b, of_pf_set("eth0"));
+	assert_int_equal(sriov_restore_owner(&fixer->c, "vm", NULL, &e), -EBUSY);
+	assert_has(e.text, "vm lives (pid 101)");
+	proc_kill(a.p);
+	sriov_journal_close(a.j);
+	assert_ok(sriov_restore_owner(&fixer->c, "vm", NULL, &e), e);
+	assert_int_equal(w->net[0].vlan, 0);
+	assert_int_equal(w->net[1].vlan, 100);
+	vm_stop(&b);
+	assert_same(w, before);
+	world_free(w);
+}
+
 /* What a dead VM left is not taken for somebody else's VFs. */
 static void create_after_crash(void **state)
 {
@@ -332,12 +357,13 @@ static void hand_fails(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(last_one_out),	     cmocka_unit_test(two_of_one),
-		cmocka_unit_test(all_taken),	     cmocka_unit_test(lock_alone),
-		cmocka_unit_test(after_the_dead),    cmocka_unit_test(one_dies),
-		cmocka_unit_test(by_hand_pf),	     cmocka_unit_test(create_after_crash),
-		cmocka_unit_test(by_hand),	     cmocka_unit_test(hand_then_vm),
-		cmocka_unit_test(hand_leaves_first), cmocka_unit_test(hand_fails),
+		cmocka_unit_test(last_one_out),	  cmocka_unit_test(two_of_one),
+		cmocka_unit_test(all_taken),	  cmocka_unit_test(lock_alone),
+		cmocka_unit_test(after_the_dead), cmocka_unit_test(one_dies),
+		cmocka_unit_test(by_hand_pf),	  cmocka_unit_test(create_after_crash),
+		cmocka_unit_test(same_name),	  cmocka_unit_test(by_hand),
+		cmocka_unit_test(hand_then_vm),	  cmocka_unit_test(hand_leaves_first),
+		cmocka_unit_test(hand_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
