@@ -37,12 +37,44 @@ static void vf_detail(const struct sriov_vf_info *v, char *buf, size_t size)
 	if (v->has_net) {
 		tri(trust, v->net.trust);
 		tri(spoof, v->net.spoofchk);
-		snprintf(buf, size, "mac %s vlan %u trust %s spoofchk %s rate %u",
-			 mac_format(mac, &v->net.mac), v->net.vlan, trust, spoof, v->net.max_rate);
+		snprintf(buf, size, "mac %s vlan %u trust %s spoofchk %s rate %u link %s",
+			 mac_format(mac, &v->net.mac), v->net.vlan, trust, spoof, v->net.max_rate,
+			 sriov_link_name((enum sriov_link)v->net.link));
 	} else if (v->has_nvme) {
 		snprintf(buf, size, "%s vq %u vi %u", v->nvme.online ? "online" : "offline",
 			 v->nvme.vq, v->nvme.vi);
 	}
+}
+
+/* -1, where the driver does not tell, is null. */
+static json_t *tri_json(int v)
+{
+	return v < 0 ? json_null() : json_boolean(v);
+}
+
+/* For programs, the same facts as values of their own. */
+static void add_facts(json_t *o, const struct sriov_vf_info *v)
+{
+	char mac[MAC_STRLEN];
+
+	if (v->owner.name[0])
+		json_object_set_new(o, "taken_by",
+				    json_pack("{s:s, s:i, s:b}", "name", v->owner.name, "pid",
+					      (int)v->owner.pid, "alive", v->owner_alive));
+	if (v->has_net)
+		json_object_set_new(
+			o, "net",
+			json_pack("{s:s, s:i, s:i, s:o, s:o, s:I, s:I, s:s}", "mac",
+				  mac_format(mac, &v->net.mac), "vlan", (int)v->net.vlan, "qos",
+				  (int)v->net.qos, "trust", tri_json(v->net.trust), "spoofchk",
+				  tri_json(v->net.spoofchk), "min_rate",
+				  (json_int_t)v->net.min_rate, "rate", (json_int_t)v->net.max_rate,
+				  "link", sriov_link_name((enum sriov_link)v->net.link)));
+	if (v->has_nvme)
+		json_object_set_new(o, "nvme",
+				    json_pack("{s:i, s:b, s:i, s:i}", "controller",
+					      (int)v->nvme.cntlid, "online", v->nvme.online, "vq",
+					      (int)v->nvme.vq, "vi", (int)v->nvme.vi));
 }
 
 /* The owner is a machine, or whoever typed a "vf" command; the rest of the host is in "used". */
@@ -73,8 +105,12 @@ int vf_list_print(const struct sriov_list *l, bool as_json, FILE *f)
 
 	for (i = 0; i < l->npfs; i++)
 		ret |= json_array_append_new(pfs, pf_row(&l->pf[i]));
-	for (i = 0; i < l->nvfs; i++)
-		ret |= json_array_append_new(vfs, vf_row(l, &l->vf[i]));
+	for (i = 0; i < l->nvfs; i++) {
+		o = vf_row(l, &l->vf[i]);
+		if (o && as_json)
+			add_facts(o, &l->vf[i]);
+		ret |= json_array_append_new(vfs, o);
+	}
 	if (ret) {
 		ret = -ENOMEM;
 	} else if (as_json) {

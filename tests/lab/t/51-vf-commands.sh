@@ -51,6 +51,8 @@ for want in 'link/ether 52:54:00:aa:bb:01 ' 'vlan 7, qos 3' 'max_tx_rate 100Mbps
 done
 lab_eq "$(vf_line 0; vf_line 2)" "$others" "settings of the other VFs"
 lab_match <(list '.vfs[1].settings') 'mac 52:54:00:aa:bb:01 vlan 7 trust on spoofchk off rate 100' "list"
+lab_eq "$(list '.vfs[1].net | "\(.mac) \(.vlan) \(.qos) \(.trust) \(.spoofchk) \(.rate) \(.link)"')" \
+	"52:54:00:aa:bb:01 7 3 true false 100 auto" "list of VF 1"
 "$SLUICE" vf list >"$LAB_WORK/table" || lab_fail "vf list"
 lab_match "$LAB_WORK/table" 'eth0 .*52:54:00:aa:bb:01'
 
@@ -82,6 +84,7 @@ lab_start vm "$SLUICE" run --name held --kernel "$guest" --memory 64M --serial n
 	--net pf=eth0,mac=52:54:00:aa:bb:03,vlan=9
 lab_wait 60 "$SLUICE" ctl "$LAB_WORK/vm.sock" ports || { cat "$LAB_WORK/vm.log"; lab_fail "the machine does not run"; }
 lab_eq "$(list '[.vfs[] | select(.owner | startswith("held (pid")) | .vf] | length')" 1 "VFs of the machine"
+lab_eq "$(list '.vfs[0].taken_by | "\(.name) \(.pid) \(.alive)"')" "held $LAB_PID true" "owner of VF 0"
 refused 1 "taken by held \(pid $LAB_PID\)" set eth0/0 --vlan 3
 refused 1 "held lives \(pid $LAB_PID\)" restore held
 ok restore
@@ -89,7 +92,7 @@ lab_match <(vf_line 0) 'vlan 9' "a living machine's VF after vf restore"
 kill -9 "$LAB_PID"
 wait "$LAB_PID" 2>/dev/null
 rm "$LAB_WORK/vm.sock"
-lab_match <(list '.vfs[0].owner') 'held \(dead' "owner that was killed"
+lab_eq "$(list '.vfs[0].taken_by.alive')" false "owner that was killed"
 refused 1 'sluice vf restore' set eth0/0 --vlan 3
 ok restore held
 is_same "$made" "vf restore leaves something of a killed machine behind"
@@ -100,7 +103,7 @@ ok release eth0
 is_same "$before" "vf release of the PF leaves something behind"
 refused 1 'nothing was done' release eth0
 ok create /dev/nvme0 --count 2
-lab_eq "$(list '[.vfs[] | select(.pf == "nvme0") | .settings | split(" ")[0]] | join(" ")')" "offline offline" "NVMe VFs"
+lab_eq "$(list '[.vfs[] | select(.pf == "nvme0") | .nvme.online] | join(" ")')" "false false" "NVMe VFs"
 ok restore
 lab_eq "$(list '.vfs | length')" 2 "VFs made by hand after vf restore"
 ok restore --all
