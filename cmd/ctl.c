@@ -3,6 +3,7 @@
 #include "cmd/ctl.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
@@ -45,6 +46,13 @@ static int ctl_connect(struct sys *s, const char *path, int *out, struct err *e)
 	return 0;
 }
 
+static int hung_up(struct err *e)
+{
+	return err_set(e, -EPIPE,
+		       "the machine hung up without an answer (it serves at most %d clients)",
+		       CTL_CLIENTS_MAX);
+}
+
 /* Read up to the newline that ends the answer. */
 static int answer_read(struct sys *s, int fd, char **out, size_t *len, struct err *e)
 {
@@ -65,7 +73,7 @@ static int answer_read(struct sys *s, int fd, char **out, size_t *len, struct er
 		got = sys_read(s, fd, buf + n, cap - n);
 		if (got <= 0) {
 			free(buf);
-			return err_set(e, -EPIPE, "the machine hung up without an answer");
+			return hung_up(e);
 		}
 		n += (size_t)got;
 	}
@@ -89,6 +97,8 @@ static int ask(struct sys *s, int fd, const char *command, json_t **out, struct 
 	if (!ret)
 		ret = sys_write_all(s, fd, "\n", 1);
 	free(text);
+	if (ret == -EPIPE)
+		return hung_up(e);
 	if (ret)
 		return err_sys(e, ret, "cannot send the request");
 	ret = answer_read(s, fd, &text, &len, e);
@@ -132,6 +142,9 @@ static int ctl_main(struct sys *s, const struct cmd *c, int argc, char **argv)
 			"ctl: give a socket and one command ('sluice ctl --help' lists them)");
 		return cmd_fail(&e, true);
 	}
+	/* A machine that has clients enough hangs up at once: that is an error to tell, not to die
+	 * of. */
+	signal(SIGPIPE, SIG_IGN);
 	ret = ctl_connect(s, argv[0], &fd, &e);
 	if (!ret)
 		ret = ask(s, fd, argv[1], &answer, &e);

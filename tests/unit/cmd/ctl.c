@@ -6,12 +6,15 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "cmd/cmd.h"
 #include "cmd/ctl.h"
 
 struct fix {
@@ -253,6 +256,34 @@ static void test_full_backlog(void **state)
 	unlink(a.sun_path);
 }
 
+/* A server that hangs up at once: the client says so, whether it was about to write or to read. */
+static void test_hung_up(void **state)
+{
+	struct fix *f = *state;
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	char *argv[] = { "ctl", a.sun_path, "ports", NULL };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0), status, i;
+	pid_t pid;
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s/hang", f->dir);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	for (i = 0; i < 10; i++) {
+		pid = fork();
+		if (!pid) {
+			if (!freopen("/dev/null", "w", stderr))
+				_exit(99);
+			_exit(cmd_ctl.fn(sys_host(), &cmd_ctl, 2, argv + 1));
+		}
+		close(accept(fd, NULL, NULL));
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), CMD_FAILED);
+	}
+	close(fd);
+	unlink(a.sun_path);
+}
+
 static void test_stale_socket(void **state)
 {
 	struct fix *f = *state;
@@ -298,9 +329,11 @@ static void test_print(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_answers),      T(test_mode_and_peers), T(test_long_line),
-		T(test_many_clients), T(test_greedy_client),  T(test_path_in_use),
-		T(test_full_backlog), T(test_stale_socket),   cmocka_unit_test(test_print),
+		T(test_answers),       T(test_mode_and_peers),
+		T(test_long_line),     T(test_many_clients),
+		T(test_greedy_client), T(test_path_in_use),
+		T(test_full_backlog),  T(test_hung_up),
+		T(test_stale_socket),  cmocka_unit_test(test_print),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
