@@ -118,6 +118,68 @@ static void test_reset(void **state)
 	fix_fini(&x);
 }
 
+/* Whichever comes first, the other does not wait for it. */
+static void test_reset_meets_the_end(void **state)
+{
+	struct err e = { 0 };
+	struct fix x;
+
+	for (int i = 0; i < 20; i++) {
+		fix_init(&x, 3, false);
+		assert_int_equal(vm_start(&x.vm, &e), 0);
+		sys_sleep_ns(sys_host(), 200000);
+		ask_reset(&x.vm);
+		vm_quit(&x.vm);
+		ask_reset(&x.vm);
+		if (i % 2)
+			assert_int_equal(ev_run(x.ev), 0);
+		assert_int_equal(x.vm.end, VM_END_QUIT);
+		assert_int_equal(x.boots, 1);
+		fix_fini(&x);
+	}
+}
+
+/* The machine is reset where it stands, and goes on only when it is told to. */
+static void test_reset_while_paused(void **state)
+{
+	struct err e = { 0 };
+	unsigned int parked;
+	struct fix x;
+
+	fix_init(&x, 2, false);
+	assert_int_equal(vm_start(&x.vm, &e), 0);
+	assert_int_equal(vm_pause(&x.vm), 0);
+	ask_reset(&x.vm);
+	assert_int_equal(ev_turn(x.ev, 0), 0);
+	assert_int_equal(x.boots, 2);
+	vm_lock(&x.vm);
+	parked = x.vm.parked;
+	vm_unlock(&x.vm);
+	assert_int_equal(parked, 2);
+	assert_int_equal(vm_resume(&x.vm), 0);
+	assert_int_equal(vm_pause(&x.vm), 0); /* comes back although they were to be reset first */
+	assert_int_equal(vm_resume(&x.vm), 0);
+	vm_quit(&x.vm);
+	fix_fini(&x);
+}
+
+/* The second thread cannot be started: the first waits at the gate, and goes with the machine. */
+static void test_start_fails_half_way(void **state)
+{
+	struct opt_set pin = { 0 };
+	struct err e = { 0 };
+	struct fix x;
+
+	assert_int_equal(opt_list_parse(&pin, "0,1023", ','), 0);
+	fix_init(&x, 2, false);
+	x.vm.cfg.pin = &pin;
+	assert_int_equal(vm_start(&x.vm, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "vCPU 1: this process may not run on host CPU 1023"));
+	assert_int_equal(x.vm.state, VM_STATE_SETUP);
+	assert_int_equal(vm_pause(&x.vm), -EALREADY);
+	fix_fini(&x);
+}
+
 static void test_reset_that_fails_ends_the_run(void **state)
 {
 	struct err e = { 0 };
@@ -227,6 +289,9 @@ int main(void)
 		cmocka_unit_test(test_pause_resume),
 		cmocka_unit_test(test_paused_is_idle),
 		cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_reset_meets_the_end),
+		cmocka_unit_test(test_reset_while_paused),
+		cmocka_unit_test(test_start_fails_half_way),
 		cmocka_unit_test(test_reset_that_fails_ends_the_run),
 		cmocka_unit_test(test_no_reboot),
 		cmocka_unit_test(test_start_fails),
