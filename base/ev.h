@@ -13,6 +13,7 @@ struct ev_src;
 typedef void (*ev_fd_fn)(void *arg, uint32_t events);
 typedef void (*ev_fn)(void *arg);
 
+/** ev_new() - a loop; whoever calls ev_run() is its thread. */
 int ev_new(struct sys *s, struct ev **out) __must_check;
 
 /** ev_free() - also drops sources and timers that are left; NULL is fine. */

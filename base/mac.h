@@ -14,6 +14,7 @@ struct mac {
  * accepted. */
 int mac_parse(struct mac *out, const char *text) __must_check;
 
+/** mac_format() - lower case with colons; returns buf. */
 char *mac_format(char buf[MAC_STRLEN], const struct mac *m);
 
 /** mac_is_zero() / mac_is_multicast() - the two kinds a station must not have. */

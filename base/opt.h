@@ -106,7 +106,10 @@ const char *opt_nearest(const struct opt *table, const char *word);
 /** opt_size_parse() - "512M"; bytes; -EINVAL, or -ERANGE when it does not fit 64 bits. */
 int opt_size_parse(uint64_t *out, const char *text) __must_check;
 
+/** opt_list_parse() - "0-3,7" with sep in the place of the comma; -EINVAL, or -ERANGE from
+ * OPT_SET_MAX up. */
 int opt_list_parse(struct opt_set *out, const char *text, char sep) __must_check;
+/** opt_set_has() / opt_set_count() - membership; how many there are. */
 bool opt_set_has(const struct opt_set *set, unsigned int n);
 unsigned int opt_set_count(const struct opt_set *set);
 

@@ -45,6 +45,21 @@ static int check_small_pages(struct run *r, struct err *e)
 	return 0;
 }
 
+/* Guest RAM is a memfd, and those have a switch of their own; Debian has it on "never". */
+static void warn_thp(struct run *r)
+{
+	static const char path[] = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
+	char v[128];
+
+	if (r->o.page != VM_PAGE_THP || sys_file_read(r->sys, v, sizeof(v), path) < 0)
+		return;
+	if (strstr(v, "[never]") || strstr(v, "[deny]"))
+		log_warn(&r->log,
+			 "--memory: page=thp has no effect, pages will be of 4K "
+			 "(echo advise > %s)",
+			 path);
+}
+
 /* The pool of the node asked for, else that of the host. */
 static int check_huge_pages(struct run *r, uint64_t page, struct err *e)
 {
@@ -88,5 +103,6 @@ int run_check_memory(struct run *r, struct err *e)
 			       (unsigned long long)r->o.memory, (unsigned long long)page >> 10);
 	if (r->o.node_given && !sys_exists(r->sys, "/sys/devices/system/node/node%u", r->o.node))
 		return err_set(e, -EINVAL, "--memory: the host has no NUMA node %u", r->o.node);
+	warn_thp(r);
 	return page == KIB(4) ? check_small_pages(r, e) : check_huge_pages(r, page, e);
 }

@@ -45,6 +45,7 @@ int vm_boot_open(struct sys *s, struct vm_boot *b, const char *kernel, const cha
 int vm_boot_load(struct vm *vm, struct vm_boot *b, struct vm_boot_regs *regs,
 		 struct err *e) __must_check;
 
+/** vm_boot_close() - idempotent, also after a failed vm_boot_open(). */
 void vm_boot_close(struct vm_boot *b);
 
 /** struct vm_blob - bytes of an untrusted file in memory; the parsers below take only this, so that

@@ -56,6 +56,8 @@ struct vm_bus {
 	uint64_t unhandled, errors;
 };
 
+/** vm_bus_init() - name, for messages, is kept by the caller. vm_bus_fini() - the regions stay
+ * their devices'. */
 void vm_bus_init(struct vm_bus *b, const char *name);
 void vm_bus_fini(struct vm_bus *b);
 

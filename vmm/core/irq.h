@@ -22,6 +22,7 @@ struct vm_irq_group;
 #define VM_IRQ_PINS	 24 /* IOAPIC pins, GSI 0-23 */
 #define VM_IRQ_PCI_FIRST 16 /* PCI INTx use GSI 16-23 */
 
+/** vm_irqs_new() - all messages of a machine; the accelerator outlives it. */
 int vm_irqs_new(struct sys *s, struct vm_accel *a, struct vm_irqs **out) __must_check;
 void vm_irqs_free(struct vm_irqs *q); /* all groups are gone by then */
 
@@ -37,6 +38,7 @@ int vm_irq_line_fd(struct vm_irqs *q, unsigned int pin, int fd, int resample_fd,
 /** vm_irq_group_new() - n vectors (1-2048), all masked; eventfds are made when first asked for. */
 int vm_irq_group_new(struct vm_irqs *q, const char *name, unsigned int n, uint32_t devid,
 		     struct vm_irq_group **out) __must_check;
+/** vm_irq_group_free() - mask all, give the GSIs back, close the eventfds. */
 void vm_irq_group_free(struct vm_irq_group *g); /* NULL is fine */
 
 /** vm_irq_group_fd() - the eventfd (non-blocking) behind a vector, made on demand; it stays the

@@ -187,6 +187,10 @@ static void msrs_restore(struct vm_vcpu_hw *v)
 	}
 }
 
+/*
+ * The order matters: the APIC base in sregs decides whether the LAPIC page is read as xAPIC or
+ * x2APIC, and the TSC deadline is an MSR that only counts once the LAPIC's timer is in its mode.
+ */
 static int power_on_restore(struct vm_vcpu_hw *v)
 {
 	int rc = vcpu_ioctl(v, KVM_SET_SREGS, &v->on.sregs);

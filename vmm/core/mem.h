@@ -65,12 +65,14 @@ struct vm_mem {
 	uint64_t gpa_limit; /* first address that the CPU or the IOMMU cannot reach */
 };
 
+/** vm_mem_init() - an empty map. */
 void vm_mem_init(struct vm_mem *m, uint64_t gpa_limit);
 
 /** vm_mem_claim() - take [gpa, gpa + size); -EEXIST with e naming the other owner, -ERANGE beyond
  * gpa_limit. */
 int vm_mem_claim(struct vm_mem *m, struct vm_mem_claim *c, uint64_t gpa, uint64_t size,
 		 const char *name, struct err *e) __must_check;
+/** vm_mem_unclaim() - no-op for what is not claimed. */
 void vm_mem_unclaim(struct vm_mem *m, struct vm_mem_claim *c);
 
 /** vm_mem_add() - add a region that the caller owns and keeps; all listeners hear of it or none. */

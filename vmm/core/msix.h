@@ -26,6 +26,7 @@ struct vm_msix_ops {
  */
 int vm_msix_new(struct vm_irq_group *g, unsigned int n, const struct vm_msix_ops *ops, void *dev,
 		struct vm_msix **out) __must_check;
+/** vm_msix_free() - the group stays its owner's; NULL is fine. */
 void vm_msix_free(struct vm_msix *m);
 
 /** vm_msix_ctrl() - Message Control was written: bit 15 enable, bit 14 function mask; other bits
@@ -43,10 +44,13 @@ enum vm_io_result vm_msix_table_read(struct vm_msix *m, uint64_t off, unsigned i
 				     uint64_t *val);
 enum vm_io_result vm_msix_table_write(struct vm_msix *m, uint64_t off, unsigned int len,
 				      uint64_t val);
+/** vm_msix_pba_read() - as the table; a bit is set while its masked vector has a signal waiting. */
 enum vm_io_result vm_msix_pba_read(struct vm_msix *m, uint64_t off, unsigned int len,
 				   uint64_t *val);
 
+/** vm_msix_reset() - off, every vector masked and let go, nothing pending. */
 void vm_msix_reset(struct vm_msix *m);
+/** vm_msix_enabled() - the enable bit of message control, whatever is masked. */
 bool vm_msix_enabled(const struct vm_msix *m);
 
 /** vm_msix_refused() - messages outside FEE00000h-FEEFFFFFh that were not routed, and commits that

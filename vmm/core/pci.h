@@ -117,11 +117,13 @@ struct vm_pci_windows {
  * bit 2 resets the machine) lies among them.
  */
 int vm_pci_new(struct vm *vm, bool conf1, struct vm_pci **out, struct err *e) __must_check;
+/** vm_pci_free() - a function that is still attached is a bug. */
 void vm_pci_free(struct vm_pci *p); /* functions were detached; NULL is fine */
 
 /** vm_pci_attach() - add a root port with f behind it; before vm_pci_setup(). -ENOSPC after
  * VM_PCI_PORTS_MAX. */
 int vm_pci_attach(struct vm_pci *p, struct vm_pci_fn *f, struct err *e) __must_check;
+/** vm_pci_detach() - unmaps its BARs; no-op for one that is not attached. */
 void vm_pci_detach(struct vm_pci_fn *f);
 
 /**
@@ -132,6 +134,7 @@ void vm_pci_detach(struct vm_pci_fn *f);
 int vm_pci_setup(struct vm_pci *p, struct err *e) __must_check;
 void vm_pci_reset(struct vm_pci *p);
 
+/** vm_pci_windows() - what ACPI tells the guest; settled by vm_pci_setup(). */
 const struct vm_pci_windows *vm_pci_windows(const struct vm_pci *p);
 
 /**
@@ -151,6 +154,7 @@ void vm_pci_each(struct vm_pci *p, void (*fn)(void *arg, struct vm_pci_fn *f), v
 struct vm_pci_count {
 	uint64_t ports, absent, conf1;
 };
+/** vm_pci_count() - config accesses that no function counts itself. */
 const struct vm_pci_count *vm_pci_count(const struct vm_pci *p);
 
 #endif

@@ -110,8 +110,8 @@ static const struct {
 	[VM_PAGE_1G] = { GIB(1), MFD_HUGETLB | MFD_HUGE_1GB, "1G" },
 };
 
-/* Transparent huge pages in a memfd follow shmem_enabled, not the process's settings: say so when
- * they are off. */
+/* A wish: whether a memfd gets huge pages is decided by the host's shmem_enabled, which is looked
+ * at before (cmd/run_check.c). */
 static void thp_advise(struct sys *s, struct vm_ram *r)
 {
 	if (r->page == VM_PAGE_THP)

@@ -216,6 +216,7 @@ static void wait_parked(struct vm *vm)
 
 void vm_end_locked(struct vm *vm, enum vm_end end, int status)
 {
+	/* A guest that powers off may still triple-fault on another vCPU: the first word counts. */
 	if (vm->end != VM_END_NONE)
 		return;
 	vm->end = end;
@@ -242,6 +243,8 @@ static int reset_machine(struct vm *vm, struct err *e)
 {
 	int rc = 0;
 
+	/* Devices first, so that they lower their lines before the controllers forget them; the
+	 * "firmware" of vm_pci_setup() then finds the BARs empty, and the loader comes last. */
 	devices_reset(vm);
 	if (vm->pci) {
 		vm_pci_reset(vm->pci);
@@ -262,6 +265,7 @@ static void do_reset(void *arg)
 
 	vm_lock(vm);
 	wait_parked(vm);
+	/* The lock was given away meanwhile: the run may have ended. */
 	if (vm->state == VM_STATE_STOPPED)
 		goto out;
 	vm->resets++;

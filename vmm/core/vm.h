@@ -110,18 +110,26 @@ int vm_start(struct vm *vm, struct err *e) __must_check;
  * once; the main loop is stopped (ev_stop) when the run has ended, and resets happen on the main
  * loop.
  */
+/** vm_end_locked() - the run is over; the first reason given stays. */
 void vm_end_locked(struct vm *vm, enum vm_end end, int status);
+/** vm_reset_locked() - a reset of the whole machine, or its end when cfg.no_reboot; once, however
+ * often it is asked for before it happens. */
 void vm_reset_locked(struct vm *vm);
+/** vm_pause() / vm_resume() - main loop. -ESHUTDOWN when the run ended before all stood still. */
 int vm_pause(struct vm *vm);  /* 0 when all vCPUs stand still; -EALREADY */
 int vm_resume(struct vm *vm); /* 0, -EALREADY */
+/** vm_quit() - end with VM_END_QUIT. */
 void vm_quit(struct vm *vm);
+/** vm_power_button() - one press; what comes of it is the guest's business. */
 int vm_power_button(struct vm *vm); /* -ENOTSUP when the machine has none */
 
+/** vm_lock() / vm_unlock() - see struct vm; not recursive. */
 void vm_lock(struct vm *vm);
 void vm_unlock(struct vm *vm);
 
 /** vm_exit_count() - exits of vCPU i by reason to user space; relaxed, any thread. */
 uint64_t vm_exit_count(const struct vm *vm, unsigned int i, enum vm_exit_reason r);
+/** vm_exit_name() - for listings; never NULL. */
 const char *vm_exit_name(enum vm_exit_reason r);
 
 /** vm_vcpu_tid() - thread id of vCPU i, 0 before start. */

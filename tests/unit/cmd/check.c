@@ -47,6 +47,31 @@ static void check(uint64_t memory, int page, int node, const char *words)
 		fail_msg("\"%s\" does not say \"%s\"", e.text, words);
 }
 
+static void keep_line(void *arg, enum log_level level, const char *line)
+{
+	strncpy(arg, line, 255);
+}
+
+/* A wish that the host will not grant is allowed, but not passed over in silence. */
+static void test_thp_that_is_off(void **state)
+{
+	static const char path[] = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
+	struct fakesys *f = host();
+	char said[256] = "";
+	struct run r = { .sys = fakesys_sys(f),
+			 .log = { LOG_WARN, keep_line, said },
+			 .o = { .memory = MIB(64), .page = VM_PAGE_THP } };
+	struct err e = { 0 };
+
+	fakesys_file(f, path, "always within_size [advise] never deny force");
+	assert_int_equal(run_check_memory(&r, &e), 0);
+	assert_string_equal(said, "");
+	fakesys_file(f, path, "always within_size advise [never] deny force");
+	assert_int_equal(run_check_memory(&r, &e), 0);
+	assert_non_null(strstr(said, "page=thp has no effect"));
+	fakesys_free(f);
+}
+
 static void test_small_pages(void **state)
 {
 	check(0, VM_PAGE_4K, -1, "0 bytes are too few");
@@ -78,6 +103,7 @@ static void test_node(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_thp_that_is_off),
 		cmocka_unit_test(test_small_pages),
 		cmocka_unit_test(test_huge_pages),
 		cmocka_unit_test(test_node),
