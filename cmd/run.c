@@ -96,7 +96,8 @@ static int ram_up(struct run *r, struct err *e)
 		.size = r->o.memory,
 		.page = (enum vm_page)r->o.page,
 		.node = r->o.node_given ? (int)r->o.node : -1,
-		.prefault = r->o.prefault,
+		/* An assigned device pins all of it: taken at once, it comes in huge pages. */
+		.prefault = r->o.prefault || r->o.nports,
 		.progress = ram_progress,
 	};
 	int ret = vm_ram_alloc(r->sys, &r->vm.ram, &cfg, e);

@@ -126,7 +126,8 @@ struct vm_ram_cfg {
 
 struct vm_ram {
 	int fd;
-	void *hva; /* all of RAM, one mapping */
+	void *hva;	   /* all of RAM, one mapping */
+	uint64_t map_size; /* of the mapping; what is behind size is never touched */
 	uint64_t size, page_size;
 	enum vm_page page;
 	unsigned int nsegs;

@@ -17,6 +17,11 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+#define THP_SIZE MIB(2)
 
 static const struct vm_range everything = { 0, UINT64_MAX };
 
@@ -120,6 +125,18 @@ static void thp_advise(struct sys *s, struct vm_ram *r)
 		sys_madvise(s, r->hva, r->size, MADV_NOHUGEPAGE);
 }
 
+/*
+ * Huge pages by asking (Linux 6.1): unlike a page fault it does not heed shmem_enabled, which
+ * distributions leave at "never". Pieces that are all holes are not collapsed, so each gets one
+ * page first. What fails stays with small pages. Worth it: taking 512 MiB costs a fifth.
+ */
+static void thp_collapse(struct sys *s, char *p, uint64_t n)
+{
+	for (uint64_t off = 0; off < n; off += THP_SIZE)
+		*(volatile char *)(p + off) = 0;
+	sys_madvise(s, p, n, MADV_COLLAPSE);
+}
+
 static int ram_prefault(struct sys *s, struct vm_ram *r, const struct vm_ram_cfg *cfg,
 			struct err *e)
 {
@@ -128,7 +145,12 @@ static int ram_prefault(struct sys *s, struct vm_ram *r, const struct vm_ram_cfg
 
 	for (uint64_t off = 0; off < r->size; off += step) {
 		uint64_t n = MIN(step, r->size - off);
-		int rc = sys_madvise(s, (char *)r->hva + off, n, MADV_POPULATE_WRITE);
+		char *p = (char *)r->hva + off;
+		int rc;
+
+		if (r->page == VM_PAGE_THP)
+			thp_collapse(s, p, n);
+		rc = sys_madvise(s, p, n, MADV_POPULATE_WRITE);
 
 		if (rc)
 			return err_sys(e, rc,
@@ -145,6 +167,30 @@ static int ram_prefault(struct sys *s, struct vm_ram *r, const struct vm_ram_cfg
 	return 0;
 }
 
+static int ram_mmap(struct sys *s, struct vm_ram *r, uint64_t size)
+{
+	r->map_size = size;
+	return sys_mmap(s, &r->hva, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, r->fd,
+			0);
+}
+
+/*
+ * A huge page can only be mapped, here and in the guest, where address and file offset agree. The
+ * kernel puts a mapping at the end of a gap: one that is longer by what is over starts on a huge
+ * page.
+ */
+static int ram_mmap_aligned(struct sys *s, struct vm_ram *r)
+{
+	int rc = ram_mmap(s, r, r->size);
+	uint64_t over = rc ? 0 : (uintptr_t)r->hva & (THP_SIZE - 1);
+
+	if (!over || r->page != VM_PAGE_THP)
+		return rc;
+	sys_munmap(s, r->hva, r->map_size);
+	r->hva = NULL;
+	return ram_mmap(s, r, r->size + over);
+}
+
 static int ram_map(struct sys *s, struct vm_ram *r, struct err *e)
 {
 	const char *page = pages[r->page].name;
@@ -156,8 +202,7 @@ static int ram_map(struct sys *s, struct vm_ram *r, struct err *e)
 	rc = sys_ftruncate(s, r->fd, (off_t)r->size);
 	if (rc)
 		return err_sys(e, rc, "memory of %" PRIu64 " MiB", r->size >> 20);
-	rc = sys_mmap(s, &r->hva, r->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-		      r->fd, 0);
+	rc = ram_mmap_aligned(s, r);
 	if (rc)
 		return err_sys(e, rc, "memory of %" PRIu64 " MiB with %s pages", r->size >> 20,
 			       page);
@@ -254,7 +299,7 @@ void vm_ram_free(struct sys *s, struct vm_ram *r, struct vm_mem *m)
 		vm_mem_unclaim(m, &r->claim[r->nsegs]);
 	}
 	if (r->hva)
-		sys_munmap(s, r->hva, r->size);
+		sys_munmap(s, r->hva, r->map_size);
 	r->hva = NULL;
 	/* A zeroed struct was never allocated, and its fd 0 is not ours. */
 	if (r->size)

@@ -211,6 +211,33 @@ static void test_ram_fail_nth(void **state)
 	fakesys_free(f);
 }
 
+/* Transparent huge pages: aligned, asked for page by page, and no failure of a wish is an error. */
+static void test_ram_thp(void **state)
+{
+	const struct vm_ram_cfg cfg = {
+		.size = MIB(33), .node = -1, .prefault = true, .page = VM_PAGE_THP
+	};
+	struct fakesys *f = fakesys_new();
+	struct sys *s = fakesys_sys(f);
+	struct vm_ram r = { 0 };
+	unsigned int n = 0, failures = 0;
+
+	do {
+		struct err e = { 0 };
+
+		fakesys_fail_nth(f, n++, -EINVAL);
+		if (vm_ram_alloc(s, &r, &cfg, &e))
+			failures++;
+		else if (n == 1)
+			assert_int_equal((uintptr_t)r.hva % MIB(2), 0);
+		vm_ram_free(s, &r, NULL);
+		assert_int_equal(fakesys_open_fds(f), 0);
+		assert_int_equal(fakesys_maps(f), 0);
+	} while (n == 1 || fakesys_failed(f));
+	assert_true(failures >= 4 && failures < n - 2);
+	fakesys_free(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +248,7 @@ int main(void)
 		cmocka_unit_test(test_layout),
 		cmocka_unit_test(test_layout_pieces),
 		cmocka_unit_test(test_ram_fail_nth),
+		cmocka_unit_test(test_ram_thp),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
