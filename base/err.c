@@ -11,16 +11,24 @@ void bug(const char *file, int line, const char *what)
 	abort();
 }
 
+static void record(struct err *e, int code, const char *fmt, va_list ap)
+	__attribute__((format(printf, 3, 0)));
+
+static void record(struct err *e, int code, const char *fmt, va_list ap)
+{
+	BUG_ON(code >= 0);
+	if (!e)
+		return;
+	e->code = code;
+	vsnprintf(e->text, sizeof(e->text), fmt, ap);
+}
+
 int err_set(struct err *e, int code, const char *fmt, ...)
 {
 	va_list ap;
 
-	BUG_ON(code >= 0);
-	if (!e)
-		return code;
-	e->code = code;
 	va_start(ap, fmt);
-	vsnprintf(e->text, sizeof(e->text), fmt, ap);
+	record(e, code, fmt, ap);
 	va_end(ap);
 	return code;
 }
@@ -28,17 +36,11 @@ int err_set(struct err *e, int code, const char *fmt, ...)
 int err_sys(struct err *e, int code, const char *fmt, ...)
 {
 	va_list ap;
-	size_t n;
 
-	BUG_ON(code >= 0);
-	if (!e)
-		return code;
-	e->code = code;
 	va_start(ap, fmt);
-	vsnprintf(e->text, sizeof(e->text), fmt, ap);
+	record(e, code, fmt, ap);
 	va_end(ap);
-	n = strlen(e->text);
-	snprintf(e->text + n, sizeof(e->text) - n, ": %s", strerror(-code));
+	err_append(e, ": %s", strerror(-code));
 	return code;
 }
 

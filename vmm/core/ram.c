@@ -132,8 +132,10 @@ static void thp_advise(struct sys *s, struct vm_ram *r)
  */
 static void thp_collapse(struct sys *s, char *p, uint64_t n)
 {
+	/* Not by a store, which would be a SIGBUS where a bound node has no page left. */
 	for (uint64_t off = 0; off < n; off += THP_SIZE)
-		*(volatile char *)(p + off) = 0;
+		if (sys_madvise(s, p + off, KIB(4), MADV_POPULATE_WRITE))
+			return;
 	sys_madvise(s, p, n, MADV_COLLAPSE);
 }
 

@@ -319,6 +319,13 @@ int vm_pause(struct vm *vm)
 		vm->state = VM_STATE_PAUSED;
 		wait_parked(vm);
 		rc = vm->state == VM_STATE_STOPPED ? -ESHUTDOWN : devices_quiesce(vm, true);
+		/* A pause that failed has not happened. */
+		if (rc && vm->state == VM_STATE_PAUSED) {
+			if (devices_quiesce(vm, false))
+				log_warn(vm->log, "pause failed, and so did its undoing");
+			vm->state = VM_STATE_RUNNING;
+			pthread_cond_broadcast(&vm->cond);
+		}
 	}
 	vm_unlock(vm);
 	return rc;

@@ -88,6 +88,30 @@ static void test_paused_is_idle(void **state)
 		    20000000);
 }
 
+static int never_quiet(struct vm_dev *d, bool on)
+{
+	return on ? -EBUSY : 0;
+}
+
+static void test_pause_that_fails(void **state)
+{
+	static const struct vm_dev_ops ops = { .name = "busy",
+					       .size = sizeof(struct vm_dev),
+					       .quiesce = never_quiet };
+	struct err e = { 0 };
+	struct vm_dev *d;
+	struct fix x;
+
+	fix_init(&x, 2, false);
+	assert_int_equal(vm_dev_new(&ops, "busy0", &d), 0);
+	assert_int_equal(vm_dev_add(&x.vm, d, &e), 0);
+	assert_int_equal(vm_start(&x.vm, &e), 0);
+	assert_int_equal(vm_pause(&x.vm), -EBUSY);
+	assert_int_equal(x.vm.state, VM_STATE_RUNNING);
+	assert_int_equal(vm_resume(&x.vm), -EALREADY);
+	fix_fini(&x);
+}
+
 static void ask_reset(void *arg)
 {
 	struct vm *vm = arg;
@@ -287,6 +311,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pause_resume),
+		cmocka_unit_test(test_pause_that_fails),
 		cmocka_unit_test(test_paused_is_idle),
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_reset_meets_the_end),
