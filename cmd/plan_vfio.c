@@ -132,7 +132,10 @@ static int plan_fn(struct planner *pl, struct plan *p, struct err *e)
 	ret = sriov_fn_in_use(pl->sriov, &fn, why, sizeof(why));
 	if (ret)
 		return ret < 0 ? err_sys(e, ret, "%s", label)
-			       : err_set(e, -EBUSY, "%s is in use: %s", label, why);
+			       : err_set(e, -EBUSY, "%s is in use: %s%s", label, why,
+					 ret == SRIOV_UP
+						 ? " (if nobody needs it: ip link set it down)"
+						 : "");
 	p->fn = fn.bdf;
 	p->fn_known = true;
 	p->group = fn.group;
