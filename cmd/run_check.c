@@ -45,14 +45,15 @@ static int check_small_pages(struct run *r, struct err *e)
 	return 0;
 }
 
-/* Guest RAM is a memfd, and those have a switch of their own; Debian has it on "never". Memory that
- * is taken at once gets its huge pages all the same (vmm/core/ram.c). */
+/* For who asked for huge pages. Guest RAM is a memfd, and those have a switch of their own; Debian
+ * has it on "never". Memory that is taken at once gets its huge pages all the same
+ * (vmm/core/ram.c). */
 static void warn_thp(struct run *r)
 {
 	static const char path[] = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
 	char v[128];
 
-	if (r->o.page != VM_PAGE_THP || r->o.prefault || r->o.nports ||
+	if (!r->o.page_given || r->o.page != VM_PAGE_THP || r->o.prefault || r->o.nports ||
 	    sys_file_read(r->sys, v, sizeof(v), path) < 0)
 		return;
 	if (strstr(v, "[never]") || strstr(v, "[deny]"))

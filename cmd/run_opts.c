@@ -78,7 +78,7 @@ static const char *const page_names[] = { "4K", "thp", "2M", "1G", NULL };
 static const struct opt memory_opts[] = {
 	{ "size", OPT_SIZE, .off = R(memory), .first = true, .required = true,
 	  .help = "guest memory, a multiple of the page size" },
-	{ "page", OPT_ENUM, .off = R(page), .choices = page_names,
+	{ "page", OPT_ENUM, .off = R(page), .given = R(page_given), .choices = page_names,
 	  .help = "pages behind it; 2M and 1G are taken from the host's hugepage pool" },
 	{ "node", OPT_U32, .off = R(node), .given = R(node_given), .max = 1023,
 	  .help = "NUMA node of the host to take it from" },

@@ -42,7 +42,7 @@ struct port_spec {
 /**
  * struct run_opts - the command line of "sluice run"
  * @initrd:  one file or several with commas between
- * @memory:  bytes; @page: enum vm_page; @node: NUMA node, when @node_given
+ * @memory:  bytes; @page: enum vm_page, typed when @page_given; @node: NUMA node, when @node_given
  * @pin:     host CPUs for the vCPUs, when @pin_given
  * @control: path of the control socket, or NULL; @stats: of the file with the last statistics, or
  * NULL
@@ -57,7 +57,7 @@ struct run_opts {
 	int page, prefault, explain, no_reboot, log;
 	uint32_t node, debug_exit;
 	char *serial; /* as chr_open() wants it; NULL: stdio */
-	bool pin_given, node_given, debug_exit_given;
+	bool pin_given, page_given, node_given, debug_exit_given;
 	struct port_spec *ports[RUN_PORTS_MAX];
 	unsigned int nports;
 };

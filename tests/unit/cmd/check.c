@@ -68,6 +68,9 @@ static void test_thp_that_is_off(void **state)
 	assert_string_equal(said, "");
 	fakesys_file(f, path, "always within_size advise [never] deny force");
 	assert_int_equal(run_check_memory(&r, &e), 0);
+	assert_string_equal(said, ""); /* nobody asked for it: it is the default */
+	r.o.page_given = true;
+	assert_int_equal(run_check_memory(&r, &e), 0);
 	assert_non_null(strstr(said, "page=thp has no effect"));
 	said[0] = 0;
 	r.o.prefault = true;
