@@ -15,11 +15,27 @@
 /* Only modes that work are listed; the order is that of enum port_mode. */
 static const char *const mode_names[] = { "auto", "vfio", NULL };
 
+/* Rows that every kind of port has, said once. */
+#define PORT_OPT_MODE                                                                             \
+	{                                                                                         \
+		"mode", OPT_ENUM, .off = P(mode), .choices = mode_names,                          \
+				  .help = "how the guest gets it; auto: the first that is viable" \
+	}
+
+#define PORT_OPTS_VF                                                                         \
+	{ "vfs",    OPT_U32,	.off = P(vfs),                                               \
+	  .min = 1, .max = 256, .help = "VFs to make when the PF has none (up to 4)" },      \
+		{ "vf-token", OPT_STR, .off = P(vf_token), .arg = "UUID",                    \
+		  .help = "VF token, when the PF belongs to vfio-pci" },                     \
+	{                                                                                    \
+		"force-no-reset", OPT_BOOL, .off = P(force_no_reset),                        \
+					    .help = "take a function that nothing can reset" \
+	}
+
 static const struct opt net_opts[] = {
 	{ "id", OPT_STR, .off = P(id), .arg = "NAME",
 	  .help = "name of the port (net0, net1, ...)" },
-	{ "mode", OPT_ENUM, .off = P(mode), .choices = mode_names,
-	  .help = "how the guest gets it; auto: the first that is viable" },
+	PORT_OPT_MODE,
 	{ "pf", OPT_STR, .off = P(pf), .arg = "IFNAME|BDF", .complete = "netdev",
 	  .help = "take a free VF of this physical function, or make VFs" },
 	{ "bdf", OPT_BDF, .off = P(bdf), .given = P(bdf_given), .complete = "pci",
@@ -35,32 +51,21 @@ static const struct opt net_opts[] = {
 	  .help = "limit of what the VF sends, Mbit/s, 0: none" },
 	{ "link", OPT_ENUM, .off = P(link), .given = P(link_given), .choices = cmd_link_names,
 	  .help = "what the VF sees of the PF's link" },
-	{ "vfs", OPT_U32, .off = P(vfs), .min = 1, .max = 256,
-	  .help = "VFs to make when the PF has none (up to 4)" },
-	{ "vf-token", OPT_STR, .off = P(vf_token), .arg = "UUID",
-	  .help = "VF token, when the PF belongs to vfio-pci" },
-	{ "force-no-reset", OPT_BOOL, .off = P(force_no_reset),
-	  .help = "take a function that nothing can reset" },
+	PORT_OPTS_VF,
 	{ .type = OPT_END },
 };
 
 static const struct opt disk_opts[] = {
 	{ "id", OPT_STR, .off = P(id), .arg = "NAME",
 	  .help = "name of the port (disk0, disk1, ...)" },
-	{ "mode", OPT_ENUM, .off = P(mode), .choices = mode_names,
-	  .help = "how the guest gets it; auto: the first that is viable" },
+	PORT_OPT_MODE,
 	{ "pf", OPT_STR, .off = P(pf), .arg = "/dev/nvmeN|BDF", .complete = "file",
 	  .help = "take a free VF of this NVMe controller, or make VFs" },
 	{ "bdf", OPT_BDF, .off = P(bdf), .given = P(bdf_given), .complete = "pci",
 	  .help = "this PCI function as it is: a VF, or a whole device" },
 	{ "queues", OPT_U32, .off = P(queues), .given = P(queues_given), .min = 1, .max = 65534,
 	  .help = "I/O queues of the VF (as many as it may have)" },
-	{ "vfs", OPT_U32, .off = P(vfs), .min = 1, .max = 256,
-	  .help = "VFs to make when the PF has none (up to 4)" },
-	{ "vf-token", OPT_STR, .off = P(vf_token), .arg = "UUID",
-	  .help = "VF token, when the PF belongs to vfio-pci" },
-	{ "force-no-reset", OPT_BOOL, .off = P(force_no_reset),
-	  .help = "take a function that nothing can reset" },
+	PORT_OPTS_VF,
 	{ .type = OPT_END },
 };
 
