@@ -22,8 +22,12 @@ ARROWS = {
     "vmm/backend": ["vmm/backend", "base"],
     "vmm/devices": ["vmm/devices", "vmm/core", "vmm/backend", "base"],
     "vfio": ["vfio", "iommu", "vmm/core", "base"],
-    "virtio": ["virtio", "vmm/core", "vmm/backend", "base"],
-    "cmd": ["cmd", "vfio", "virtio", "vmm/core", "vmm/devices", "vmm/backend", "sriov", "iommu", "base"],
+    "virtio/ring": ["virtio/ring", "base"],
+    "virtio/wire": ["virtio/wire", "virtio/ring", "base"],
+    "virtio/blk": ["virtio/blk", "virtio/ring", "vmm/backend", "base"],
+    "virtio": ["virtio", "virtio/ring", "virtio/wire", "virtio/blk", "vmm/core", "vmm/backend", "base"],
+    "virtio/vhostd": ["virtio/vhostd", "virtio/ring", "virtio/wire", "virtio/blk", "vmm/backend", "base"],
+    "cmd": ["cmd", "vfio", "virtio", "virtio/ring", "virtio/wire", "virtio/blk", "vmm/core", "vmm/devices", "vmm/backend", "sriov", "iommu", "base"],
 }
 FUNCTION_MAX = 80
 FILE_MAX = 700

@@ -4,7 +4,7 @@
  * send anything, in any pieces: a line has a fixed bound, a longer one is answered with an error
  * and skipped to its end.
  */
-#include "cmd/ctl.h"
+#include "base/ctl.h"
 
 #include <errno.h>
 #include <string.h>

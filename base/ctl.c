@@ -4,7 +4,7 @@
  * it wait: sockets are non-blocking, answers queue per client, and a client whose queue has grown
  * too long is dropped.
  */
-#include "cmd/ctl.h"
+#include "base/ctl.h"
 
 #include <errno.h>
 #include <stdlib.h>
