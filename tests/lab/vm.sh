@@ -44,6 +44,20 @@ lab_stat() { jq -r "$2" "$1"; }
 # what user space was left for, without the serial console the test itself talks over
 LAB_EXITS='(.exits.pio + .exits.mmio) - ([.regions[] | select(.name | startswith("serial")) | .reads + .writes] | add)'
 
+# lab_settled NAME FILE: "ctl stat" of a machine whose guest waits for a line: the serial console may still
+# be finishing what it printed, and a reading takes the counters one after the other
+lab_settled() {
+	local i before="" now
+	for ((i = 0; i < 50; i++)); do
+		lab_ctl "$1" stat --json >"$2"
+		now=$(lab_stat "$2" '.exits.pio + .exits.mmio')
+		[ "$now" != "$before" ] || return 0
+		before=$now
+		sleep 0.2
+	done
+	lab_fail "the exits of guest $1 do not settle"
+}
+
 # the address of L1 on the wire of PF eth0
 lab_pf_up() {
 	ip addr add 192.168.77.1/24 dev eth0
