@@ -19,10 +19,14 @@
 /**
  * struct ctl_cmd - a control command; tables end with an entry without a name
  * @fn: main loop. 0 with *out set (or NULL: no data) or -errno with e filled
+ * @args: string members of the request that the command needs, in the order in which people type
+ *	  them; the client and the manual read it. Bounded by CTL_ARGS_MAX, the rest NULL
  */
+#define CTL_ARGS_MAX 2
 struct ctl_cmd {
 	const char *name, *help;
 	int (*fn)(void *arg, const json_t *req, json_t **out, struct err *e);
+	const char *args[CTL_ARGS_MAX];
 };
 
 /**

@@ -7,6 +7,7 @@
 #include "base/ctl.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 int ctl_reader_feed(struct ctl_reader *r, const char *data, size_t n,
@@ -59,6 +60,17 @@ static const struct ctl_cmd *cmd_find(const struct ctl_cmd *cmds, const char *na
 	return NULL;
 }
 
+/* The first member that the command needs and the request has not, as text; NULL: all are there. */
+static const char *arg_missing(const struct ctl_cmd *c, const json_t *req)
+{
+	unsigned int i;
+
+	for (i = 0; i < CTL_ARGS_MAX && c->args[i]; i++)
+		if (!json_is_string(json_object_get(req, c->args[i])))
+			return c->args[i];
+	return NULL;
+}
+
 /* One well-formed object. */
 static json_t *answer_request(const struct ctl_cmd *cmds, void *arg, const json_t *req)
 {
@@ -72,6 +84,10 @@ static json_t *answer_request(const struct ctl_cmd *cmds, void *arg, const json_
 		return answer_error("a request is an object with a \"command\"");
 	if (!c) {
 		snprintf(text, sizeof(text), "unknown command \"%.60s\"", name);
+		return answer_error(text);
+	}
+	if (arg_missing(c, req)) {
+		snprintf(text, sizeof(text), "%s needs a \"%s\"", c->name, arg_missing(c, req));
 		return answer_error(text);
 	}
 	if (c->fn(arg, req, &data, &e)) {

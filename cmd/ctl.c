@@ -82,17 +82,45 @@ static int answer_read(struct sys *s, int fd, char **out, size_t *len, struct er
 	return 0;
 }
 
-/* One request and its answer, parsed. */
-static int ask(struct sys *s, int fd, const char *command, json_t **out, struct err *e)
+/*
+ * The request for what was typed: a command and its arguments. A command that is not known here is
+ * left to the machine, which may be a newer one; it takes no arguments then.
+ */
+static json_t *request(int argc, char **argv, struct err *e)
 {
-	json_t *req = json_pack("{s:s}", "command", command);
-	char *text = req ? json_dumps(req, JSON_COMPACT) : NULL;
+	json_t *req = json_pack("{s:s}", "command", argv[0]);
+	const struct ctl_cmd *c = vm_ctl_cmds;
+	int i;
+
+	if (!req) {
+		err_set(e, -EINVAL, "the command is no text");
+		return NULL;
+	}
+	while (c->name && strcmp(c->name, argv[0]))
+		c++;
+	for (i = 0; i < CTL_ARGS_MAX && c->args[i] && i + 1 < argc; i++)
+		if (json_object_set_new(req, c->args[i], json_string(argv[i + 1])))
+			break;
+	if (i + 1 == argc && (i == CTL_ARGS_MAX || !c->args[i]))
+		return req;
+	err_set(e, -EINVAL, "%.60s takes ", argv[0]);
+	for (i = 0; i < CTL_ARGS_MAX && c->args[i]; i++)
+		err_append(e, "%s%s", i ? " " : "", c->args[i]);
+	if (!i)
+		err_append(e, "no arguments");
+	json_decref(req);
+	return NULL;
+}
+
+/* One request and its answer, parsed. */
+static int ask(struct sys *s, int fd, const json_t *req, json_t **out, struct err *e)
+{
+	char *text = json_dumps(req, JSON_COMPACT);
 	size_t len = 0;
 	int ret;
 
-	json_decref(req);
 	if (!text)
-		return err_set(e, -EINVAL, "the command is no text");
+		return err_set(e, -ENOMEM, "out of memory");
 	ret = sys_write_all(s, fd, text, strlen(text));
 	if (!ret)
 		ret = sys_write_all(s, fd, "\n", 1);
@@ -129,7 +157,7 @@ static int answer_show(const json_t *answer, bool as_json, struct err *e)
 static int ctl_main(struct sys *s, const struct cmd *c, int argc, char **argv)
 {
 	struct ctl_opts o = { 0 };
-	json_t *answer = NULL;
+	json_t *req, *answer = NULL;
 	int rest, fd = -1, status = CMD_USAGE, ret;
 	struct err e = { 0 };
 
@@ -137,9 +165,14 @@ static int ctl_main(struct sys *s, const struct cmd *c, int argc, char **argv)
 		return status;
 	argc -= rest;
 	argv += rest;
-	if (argc != 2) {
+	if (argc < 2) {
 		err_set(&e, -EINVAL,
 			"ctl: give a socket and one command ('sluice ctl --help' lists them)");
+		return cmd_fail(&e, true);
+	}
+	req = request(argc - 1, argv + 1, &e);
+	if (!req) {
+		err_prefix(&e, "ctl: ");
 		return cmd_fail(&e, true);
 	}
 	/* A machine that has clients enough hangs up at once: that is an error to tell, not to die
@@ -147,9 +180,10 @@ static int ctl_main(struct sys *s, const struct cmd *c, int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	ret = ctl_connect(s, argv[0], &fd, &e);
 	if (!ret)
-		ret = ask(s, fd, argv[1], &answer, &e);
+		ret = ask(s, fd, req, &answer, &e);
 	if (!ret)
 		ret = answer_show(answer, o.json, &e);
+	json_decref(req);
 	json_decref(answer);
 	sys_close(s, &fd);
 	if (ret)
@@ -160,7 +194,7 @@ static int ctl_main(struct sys *s, const struct cmd *c, int argc, char **argv)
 const struct cmd cmd_ctl = {
 	.name = "ctl",
 	.help = "ask or command a running machine",
-	.operands = "SOCKET COMMAND",
+	.operands = "SOCKET COMMAND [ARGUMENT...]",
 	.about =
 		"Sends COMMAND to the machine whose control socket (run --control) is SOCKET. Commands: ports (plan, "
 		"mode, host and guest address, group, interrupts of each port), dma (all that devices can reach), stat "

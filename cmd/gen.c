@@ -90,10 +90,14 @@ static void man_usage(const struct cmd *c)
 static void man_ctl(void)
 {
 	const struct ctl_cmd *c;
+	unsigned int i;
 
 	puts(".Pp\nThe commands are\n.Bl -tag -width powerdown -compact");
 	for (c = vm_ctl_cmds; c->name; c++) {
-		printf(".It Cm %s\n", c->name);
+		printf(".It Cm %s", c->name);
+		for (i = 0; i < CTL_ARGS_MAX && c->args[i]; i++)
+			printf(" Ar %s", c->args[i]);
+		putchar('\n');
 		man_sentence(c->help);
 	}
 	puts(".El");

@@ -117,12 +117,12 @@ static int do_quit(void *arg, const json_t *req, json_t **out, struct err *e)
 }
 
 const struct ctl_cmd vm_ctl_cmds[] = {
-	{ "ports", "plan, mode, addresses, group and interrupts of each port", do_ports },
-	{ "dma", "every range that assigned devices can reach", do_dma },
-	{ "stat", "exits by reason, trapped accesses, interrupts, page sizes", do_stat },
-	{ "pause", "let all vCPUs stand still", do_pause },
-	{ "resume", "go on after pause", do_resume },
-	{ "powerdown", "press the ACPI power button", do_powerdown },
-	{ "quit", "end the run now", do_quit },
+	{ "ports", "plan, mode, addresses, group and interrupts of each port", do_ports, { 0 } },
+	{ "dma", "every range that assigned devices can reach", do_dma, { 0 } },
+	{ "stat", "exits by reason, trapped accesses, interrupts, page sizes", do_stat, { 0 } },
+	{ "pause", "let all vCPUs stand still", do_pause, { 0 } },
+	{ "resume", "go on after pause", do_resume, { 0 } },
+	{ "powerdown", "press the ACPI power button", do_powerdown, { 0 } },
+	{ "quit", "end the run now", do_quit, { 0 } },
 	{ 0 },
 };

@@ -16,7 +16,7 @@ static int do_echo(void *arg, const json_t *req, json_t **out, struct err *e)
 	return 0;
 }
 
-static const struct ctl_cmd cmds[] = { { "echo", "", do_echo }, { 0 } };
+static const struct ctl_cmd cmds[] = { { "echo", "", do_echo, { 0 } }, { 0 } };
 
 static int on_line(void *arg, const char *line, size_t len)
 {

@@ -48,10 +48,17 @@ static int do_big(void *arg, const json_t *req, json_t **out, struct err *e)
 	return 0;
 }
 
+static int do_args(void *arg, const json_t *req, json_t **out, struct err *e)
+{
+	*out = json_pack("[O?, O?]", json_object_get(req, "port"), json_object_get(req, "link"));
+	return 0;
+}
+
 static const struct ctl_cmd cmds[] = {
-	{ "count", "", do_count },
-	{ "fail", "", do_fail },
-	{ "big", "", do_big },
+	{ "count", "", do_count, { 0 } },
+	{ "fail", "", do_fail, { 0 } },
+	{ "big", "", do_big, { 0 } },
+	{ "args", "", do_args, { "port", "link" } },
 	{ 0 },
 };
 
@@ -127,6 +134,49 @@ static void test_answers(void **state)
 	assert_non_null(strstr(talk(f, fd, "[1]\n", b, sizeof(b)), "no JSON object"));
 	assert_non_null(strstr(talk(f, fd, "{\"command\":7}\n", b, sizeof(b)), "\"ok\":false"));
 	assert_non_null(strstr(talk(f, fd, "\xff\xfe\n", b, sizeof(b)), "\"ok\":false"));
+	close(fd);
+}
+
+/* What a command needs is there, as text, before it is called. */
+static void test_args(void **state)
+{
+	struct fix *f = *state;
+	int fd = connect_to(f->path);
+	char b[512];
+
+	assert_string_equal(talk(f, fd,
+				 "{\"command\":\"args\",\"link\":\"up\",\"port\":\"net0\"}\n", b,
+				 sizeof(b)),
+			    "{\"ok\":true,\"data\":[\"net0\",\"up\"]}\n");
+	assert_string_equal(talk(f, fd, "{\"command\":\"args\",\"port\":\"net0\"}\n", b, sizeof(b)),
+			    "{\"ok\":false,\"error\":\"args needs a \\\"link\\\"\"}\n");
+	assert_string_equal(
+		talk(f, fd, "{\"command\":\"args\",\"link\":1,\"port\":\"net0\"}\n", b, sizeof(b)),
+		"{\"ok\":false,\"error\":\"args needs a \\\"link\\\"\"}\n");
+	close(fd);
+}
+
+/* Without descriptors a client cannot be taken: the loop must not spin over it. */
+static void test_no_descriptors(void **state)
+{
+	struct fix *f = *state;
+	struct rlimit was, none;
+	int fd = connect_to(f->path), i, busy = 0;
+	char b[256];
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none = was;
+	none.rlim_cur = (rlim_t)fd + 1;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	for (i = 0; i < 20; i++)
+		busy += ev_turn(f->ev, 0) > 0;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_true(busy <= 1);
+	/* And takes it when there are some again. */
+	assert_int_equal(write(fd, "{\"command\":\"count\"}\n", 20), 20);
+	for (i = 0; i < 50 && read(fd, b, sizeof(b)) < 0; i++)
+		assert_true(ev_turn(f->ev, 100) >= 0);
+	assert_true(i < 50);
 	close(fd);
 }
 
@@ -329,11 +379,10 @@ static void test_print(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_answers),       T(test_mode_and_peers),
-		T(test_long_line),     T(test_many_clients),
-		T(test_greedy_client), T(test_path_in_use),
-		T(test_full_backlog),  T(test_hung_up),
-		T(test_stale_socket),  cmocka_unit_test(test_print),
+		T(test_answers),	T(test_args),	      T(test_no_descriptors),
+		T(test_mode_and_peers), T(test_long_line),    T(test_many_clients),
+		T(test_greedy_client),	T(test_path_in_use),  T(test_full_backlog),
+		T(test_hung_up),	T(test_stale_socket), cmocka_unit_test(test_print),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
