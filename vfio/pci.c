@@ -7,9 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "vfio/pci_priv.h"
-
-#define BAR_FIRST 0x10u
-#define BAR_END	  0x28u
+#include "vmm/core/pci_cfg.h"
 
 static uint32_t ones(unsigned int len)
 {
@@ -17,14 +15,6 @@ static uint32_t ones(unsigned int len)
 }
 
 /* ---- config space ---- */
-
-static void bar_write(struct vm_pci_fn *f, unsigned int off, unsigned int len, uint32_t val)
-{
-	unsigned int idx = (off - BAR_FIRST) / 4, shift = 8 * (off % 4);
-	uint32_t mask = ones(len) << shift;
-
-	vm_pci_bar_write(f, idx, (vm_pci_bar_read(f, idx) & ~mask) | (val << shift & mask));
-}
 
 static unsigned int msi_pending_reg(const struct vfio_pci *p)
 {
@@ -45,8 +35,8 @@ static uint32_t cfg_read(struct vm_pci_fn *f, unsigned int off, unsigned int len
 
 	if (!p->vfd)
 		return ones(len);
-	if (off >= BAR_FIRST && off < BAR_END)
-		return vm_pci_bar_read(f, (off - BAR_FIRST) / 4) >> 8 * (off % 4) & ones(len);
+	if (pci_cfg_is_bar(off))
+		return pci_cfg_bar_read(f, off, len);
 	if (pending && ranges_overlap(off, len, pending, 4))
 		vfio_cfg_set(&p->cfg, pending, 4, vfio_irqs_msi_pending(p));
 	return vfio_cfg_read(&p->cfg, p->vfd, off, len);
@@ -105,8 +95,8 @@ static void cfg_write(struct vm_pci_fn *f, unsigned int off, unsigned int len, u
 	if (!p->vfd)
 		return;
 	p->dirty = true;
-	if (off >= BAR_FIRST && off < BAR_END) {
-		bar_write(f, off, len, val);
+	if (pci_cfg_is_bar(off)) {
+		pci_cfg_bar_write(f, off, len, val);
 		return;
 	}
 	vfio_cfg_write(&p->cfg, p->vfd, off, len, val);

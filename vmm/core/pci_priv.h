@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "vmm/core/pci.h"
+#include "vmm/core/pci_cfg.h"
 
 /*
  * Ids of the virtual bridges. The vendor id is not assigned to anybody by the PCI-SIG as far as the
@@ -83,21 +84,5 @@ void pci_fn_reset(struct vm_pci_fn *f);
 
 /* pci.c: ECAM grows and shrinks with the number of buses. */
 int pci_ecam_buses(struct vm_pci *p, unsigned int nbuses, struct err *e) __must_check;
-
-/* Little-endian bytes of a config space image. */
-static inline uint32_t pci_get(const uint8_t *cfg, unsigned int off, unsigned int len)
-{
-	uint32_t v = 0;
-
-	for (unsigned int i = len; i-- > 0;)
-		v = v << 8 | cfg[off + i];
-	return v;
-}
-
-static inline void pci_put(uint8_t *cfg, unsigned int off, unsigned int len, uint32_t v)
-{
-	for (unsigned int i = 0; i < len; i++)
-		cfg[off + i] = (uint8_t)(v >> (8 * i));
-}
 
 #endif
