@@ -31,6 +31,9 @@ struct vio_pci; /* the transport */
  * @stop:      reset: no more access to guest memory, no interrupt, once it is done. 0: done;
  *	       -EINPROGRESS: vio_stopped() will be called from any thread; until then the guest
  *reads the old status
+ * @pause:     on: neither touch guest memory nor interrupt until off; ring positions are kept. It
+ *	       may wait for the I/O thread, not for a peer. Only while started; a stop may come
+ *	       while paused. NULL: the queues are left alone (served by another process)
  * @queue_stop: single queue reset (VIRTIO_F_RING_RESET); the same; NULL: not offered
  * @queue_start: the queue is enabled again while the driver is up; NULL with queue_stop
  * @call_changed: the eventfd behind a queue's vector is another now (may be NULL)
@@ -45,6 +48,7 @@ struct vio_ops {
 	void (*cfg_write)(struct vio *v, unsigned int off, unsigned int len, const void *buf);
 	int (*start)(struct vio *v);
 	int (*stop)(struct vio *v);
+	int (*pause)(struct vio *v, bool on);
 	int (*queue_start)(struct vio *v, unsigned int q);
 	int (*queue_stop)(struct vio *v, unsigned int q);
 	void (*call_changed)(struct vio *v, unsigned int q);
@@ -71,7 +75,7 @@ struct vio_queue {
  * struct vio - embedded second in a device instance; see vio_dev
  * @hide:   feature bits never offered (the port's mask)
  * @acked:  features that the driver accepted; final at start
- * @mem:    guest RAM as it was at start
+ * @mem:    guest RAM as it was when the features were settled
  */
 struct vio {
 	struct vm_dev dev; /* first */
@@ -86,8 +90,11 @@ struct vio {
 	atomic_int config_call;
 	atomic_bool stopping;
 	bool started;
-	char why[120]; /* of NEEDS_RESET */
+	_Atomic(const char *) why; /* of NEEDS_RESET, NULL: none */
 };
+
+/** vio_dev_ops - of every instance: its life on the bus. */
+extern const struct vm_dev_ops vio_dev_ops;
 
 /**
  * vio_setup() - fill a zeroed struct vio of an instance; before vm_dev_add()
@@ -135,5 +142,25 @@ void vio_vq_cfg(const struct vio *v, unsigned int q, struct vq_cfg *out);
 struct vio_count {
 	uint64_t kicks, calls, calls_spared, bufs, bytes_in, bytes_out, errors;
 };
+
+/**
+ * struct vio_info - what "ctl" tells of the transport
+ * @kicks_direct: queues whose notifications go to their eventfds without leaving the kernel
+ * @kicks_trapped: notifications that came as register writes all the same
+ * @refused: accesses and set-ups that broke a rule
+ * @io:  the trapped registers with their counters, a page for each structure
+ */
+struct vio_info {
+	uint8_t status;
+	const char *why; /* of NEEDS_RESET, or NULL */
+	uint64_t acked, kicks_trapped, refused, resets;
+	unsigned int queues_on, kicks_direct, vectors_used;
+	const struct vm_io_region *io;
+};
+/** vio_info() - VM lock held. */
+void vio_info(const struct vio *v, struct vio_info *out);
+
+/** vio_of() - the device behind an instance; NULL when it is no virtio device. */
+struct vio *vio_of(struct vm_dev *d);
 
 #endif

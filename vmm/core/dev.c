@@ -4,6 +4,13 @@
 #include <stdlib.h>
 #include "vmm/core/vm.h"
 
+void vm_dev_init(const struct vm_dev_ops *ops, const char *id, struct vm_dev *d)
+{
+	d->ops = ops;
+	snprintf(d->id, sizeof(d->id), "%s", id);
+	list_init(&d->link);
+}
+
 int vm_dev_new(const struct vm_dev_ops *ops, const char *id, struct vm_dev **out)
 {
 	struct vm_dev *d;
@@ -12,9 +19,7 @@ int vm_dev_new(const struct vm_dev_ops *ops, const char *id, struct vm_dev **out
 	d = calloc(1, ops->size);
 	if (!d)
 		return -ENOMEM;
-	d->ops = ops;
-	snprintf(d->id, sizeof(d->id), "%s", id);
-	list_init(&d->link);
+	vm_dev_init(ops, id, d);
 	*out = d;
 	return 0;
 }

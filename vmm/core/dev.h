@@ -39,6 +39,9 @@ struct vm_dev {
 	struct list link;
 };
 
+/** vm_dev_init() - for an instance allocated elsewhere (by calloc(): vm_dev_free() frees it). */
+void vm_dev_init(const struct vm_dev_ops *ops, const char *id, struct vm_dev *d);
+
 /** vm_dev_new() - allocate zeroed, on no VM yet; the caller fills its fields, then vm_dev_add(). */
 int vm_dev_new(const struct vm_dev_ops *ops, const char *id, struct vm_dev **out) __must_check;
 
