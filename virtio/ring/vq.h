@@ -57,36 +57,44 @@ struct vq_cfg {
 
 struct vq_inflight; /* vhost-user inflight memory of one queue (virtio/ring/inflight.h) */
 
+/**
+ * struct vq - a queue in use; only @broken and the counters are for the owner to read
+ * @hint:   region of the last translation
+ * @inuse:  split: buffers popped and not pushed are avail_idx - used_idx; packed: their ring slots
+ * @staged: buffers pushed, not published; @staged_slots: their ring slots
+ * @fresh:  used index 0: the driver's event index can be believed at the first publish
+ */
 struct vq {
 	const struct vq_mem *mem;
 	struct vq_cfg cfg;
+	unsigned int hint;
 	union {
 		struct {
 			void *desc, *avail, *used;
-			uint16_t avail_idx, used_idx, signalled; /* next to read, next to write,
-								    used index at the last call */
-			uint16_t avail_seen; /* the driver's index when it was last read */
-			bool signalled_valid;
+			uint16_t avail_idx, used_idx; /* next to read, next to write */
+			uint16_t avail_seen;	      /* the driver's index when it was last read */
+			uint16_t mask;
 		} s;
 		struct {
 			void *ring, *driver, *device;
-			uint16_t next, used, signalled; /* offsets */
-			bool avail_wrap, used_wrap, signalled_wrap, signalled_valid;
-			uint16_t staged_flags,
-				staged_at; /* flags of the first unpublished element */
-			bool staged;
+			uint16_t next, used, inuse; /* next to read and to write; slots held */
+			bool avail_wrap, used_wrap;
+			uint16_t first, first_flags; /* the element that publishes the batch */
+			bool first_wrap;
 		} p;
 	};
 	struct vq_inflight *inflight; /* NULL: none */
-	uint16_t staged;	      /* pushed, not published */
-	const char *broken;	      /* why, NULL: fine */
+	uint16_t staged, staged_slots;
+	bool fresh;
+	const char *broken; /* why, NULL: fine */
 	uint64_t pops, pushes, calls, calls_spared;
 };
 
 /**
  * struct vq_chain - one buffer of the driver
  * @iov:  the caller's array of @cap entries; first @nout readable, then @nin writable ones
- * @id:   head index (split) or buffer id (packed)
+ * @id:   head index (split) or buffer id (packed). A hostile driver may have two buffers of one id
+ *	  in flight, and any id in a packed ring: not an index of the owner's arrays
  * @ndesc: ring slots it took (packed)
  * @out_len: @in_len: bytes of either part
  */

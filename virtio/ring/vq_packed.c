@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The device's side of a packed ring (virtio 1.2, 2.8).
+ *
+ * One ring of descriptors, written by both sides. A slot is available when its AVAIL flag is the
+ * lap's wrap counter and its USED flag is not; the device writes one used element over the first
+ * slot of a buffer and skips the others. The flags of the first element of a batch are stored last:
+ * the driver looks at elements in order, so they publish the batch.
+ */
+#include "virtio/ring/vq_priv.h"
+
+int vqp_start(struct vq *q)
+{
+	const struct vq_cfg *c = &q->cfg;
+	bool aw = c->avail_idx >> 15, uw = c->used_idx >> 15;
+	int held;
+
+	q->p.ring = vq_ring_ptr(q->mem, c->desc, 16ull * c->size, 16);
+	q->p.driver = vq_ring_ptr(q->mem, c->driver, sizeof(struct vq_pevent), 4);
+	q->p.device = vq_ring_ptr(q->mem, c->device, sizeof(struct vq_pevent), 4);
+	if (!q->p.ring || !q->p.driver || !q->p.device)
+		return -EINVAL;
+	q->p.next = c->avail_idx & 0x7fff;
+	q->p.used = c->used_idx & 0x7fff;
+	q->p.avail_wrap = aw;
+	q->p.used_wrap = uw;
+	held = q->p.next - q->p.used + (aw != uw ? c->size : 0);
+	if (q->p.next >= c->size || q->p.used >= c->size || held < 0 || held > c->size)
+		return -EINVAL;
+	q->p.inuse = (uint16_t)held;
+	return 0;
+}
+
+/* An indirect table of a packed ring is an array: flags other than WRITE mean nothing, but a table
+ * in a table we do not let pass (2.8.7). */
+static const char *walk_table(struct vq *q, struct vq_chain *c, const struct vq_pdesc *by)
+{
+	const char *why;
+	struct vq_table t;
+	struct vq_pdesc d;
+
+	why = vq_table_open(q, by->addr, by->len, by->flags, &t);
+	for (uint32_t i = 0; !why && i < t.n; i++) {
+		if (unlikely(!vq_table_get(q, &t, i, &d)))
+			return "an indirect table outside guest memory";
+		if (unlikely(d.flags & VQ_F_INDIRECT))
+			return "an indirect table inside an indirect table";
+		why = vq_chain_add(q, c, d.addr, d.len, d.flags & VQ_F_WRITE);
+	}
+	return why;
+}
+
+/* Walks the list of slots that begins at q->p.next. The slots that the device holds are not the
+ * driver's to offer again, which bounds the walk. */
+static const char *walk(struct vq *q, struct vq_chain *c, uint16_t flags)
+{
+	struct vq_pdesc *ring = q->p.ring, d;
+	unsigned int room = (unsigned int)q->cfg.size - q->p.inuse, at = q->p.next;
+	const char *why;
+
+	c->ndesc = 0;
+	for (;;) {
+		if (unlikely(c->ndesc == room))
+			return "a chain longer than the ring has room for";
+		desc_copy(&d, &ring[at]);
+		/* The flags that said the buffer is available are the ones that count. */
+		if (!c->ndesc)
+			d.flags = flags;
+		c->ndesc++;
+		if (d.flags & VQ_F_INDIRECT)
+			why = walk_table(q, c, &d);
+		else
+			why = vq_chain_add(q, c, d.addr, d.len, d.flags & VQ_F_WRITE);
+		if (unlikely(why))
+			return why;
+		if (!(d.flags & VQ_F_NEXT))
+			break;
+		at = at + 1 == q->cfg.size ? 0 : at + 1;
+	}
+	c->id = d.id; /* it is in the last one (2.8.6) */
+	return NULL;
+}
+
+static uint16_t head_flags(const struct vq *q)
+{
+	const struct vq_pdesc *ring = q->p.ring;
+
+	/* Acquire: the rest of the list is read after the flags that announced it. */
+	return rd16_acquire(&ring[q->p.next].flags);
+}
+
+int vqp_pop(struct vq *q, struct vq_chain *c)
+{
+	uint16_t flags = head_flags(q);
+	const char *why;
+
+	if (!packed_is_avail(flags, q->p.avail_wrap))
+		return 0;
+	vq_chain_begin(c);
+	why = walk(q, c, flags);
+	if (unlikely(why))
+		return vq_break(q, why);
+	packed_advance(&q->p.next, &q->p.avail_wrap, c->ndesc, q->cfg.size);
+	q->p.inuse = (uint16_t)(q->p.inuse + c->ndesc);
+	q->pops++;
+	return 1;
+}
+
+void vqp_unpop(struct vq *q, unsigned int ndescs)
+{
+	packed_retreat(&q->p.next, &q->p.avail_wrap, ndescs, q->cfg.size);
+	q->p.inuse = (uint16_t)(q->p.inuse - ndescs);
+}
+
+void vqp_push(struct vq *q, const struct vq_chain *c, uint32_t written)
+{
+	struct vq_pdesc *e = (struct vq_pdesc *)q->p.ring + q->p.used;
+	uint16_t flags = packed_used_flags(q->p.used_wrap) | (written ? VQ_F_WRITE : 0);
+
+	e->id = c->id;
+	e->len = written;
+	if (!q->staged) {
+		q->p.first = q->p.used;
+		q->p.first_flags = flags;
+		q->p.first_wrap = q->p.used_wrap;
+	} else {
+		wr16(&e->flags, flags);
+	}
+	packed_advance(&q->p.used, &q->p.used_wrap, c->ndesc, q->cfg.size);
+	q->p.inuse = (uint16_t)(q->p.inuse - c->ndesc);
+	q->staged++;
+	q->staged_slots = (uint16_t)(q->staged_slots + c->ndesc);
+}
+
+bool vqp_publish(struct vq *q)
+{
+	struct vq_pdesc *e = (struct vq_pdesc *)q->p.ring + q->p.first;
+
+	/* Release: all elements of the batch are seen before this one. */
+	wr16_release(&e->flags, q->p.first_flags);
+	/* The element before the look at what the driver wants (2.8.10.1). */
+	full_barrier();
+	if (!q->fresh && q->cfg.event_idx)
+		return true;
+	return packed_wants(q->p.driver, q->p.used, q->p.used_wrap, q->staged_slots, q->cfg.size,
+			    q->cfg.event_idx);
+}
+
+bool vqp_notify(struct vq *q, bool on)
+{
+	struct vq_pevent *ev = q->p.device;
+
+	if (on && q->cfg.event_idx) {
+		wr16(&ev->off_wrap, packed_pack(q->p.next, q->p.avail_wrap));
+		wr16_release(&ev->flags, VQ_EV_DESC);
+	} else {
+		wr16(&ev->flags, on ? VQ_EV_ENABLE : VQ_EV_DISABLE);
+	}
+	if (!on)
+		return false;
+	/* Our wish before the last look at the ring (2.8.10). */
+	full_barrier();
+	return packed_is_avail(head_flags(q), q->p.avail_wrap);
+}
+
+bool vqp_pending(const struct vq *q)
+{
+	return packed_is_avail(head_flags(q), q->p.avail_wrap);
+}
