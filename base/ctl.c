@@ -9,8 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
-#include <unistd.h>
+#include "base/usock.h"
 
 /* Answers that a client has not taken yet. A stat of 16 vCPUs is below 100 KiB. */
 #define OUT_MAX (8u << 20)
@@ -140,17 +139,6 @@ static void client_event(void *arg, uint32_t events)
 	}
 }
 
-/* The file's mode keeps others out; this holds also for a descriptor that was handed on. */
-static bool peer_ok(int fd)
-{
-	struct ucred u;
-	socklen_t n = sizeof(u);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &u, &n))
-		return false;
-	return u.uid == 0 || u.uid == geteuid();
-}
-
 /* On success the fd is the client's and *fd is -1. */
 static int client_new(struct ctl *c, int *fd)
 {
@@ -205,7 +193,7 @@ static void ctl_accept(void *arg, uint32_t events)
 {
 	struct ctl *c = arg;
 	int fd = sys_accept(c->sys, c->fd, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	int ret = fd < 0 ? fd : peer_ok(fd) ? 0 : -EPERM;
+	int ret = fd < 0 ? fd : usock_peer(c->sys, fd, NULL);
 
 	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS)
 		accept_later(c);
@@ -217,52 +205,13 @@ static void ctl_accept(void *arg, uint32_t events)
 	sys_close(c->sys, &fd);
 }
 
-/* A socket file whose owner is gone may be replaced; one that answers, or another file, may not. */
-static int clear_stale(struct sys *s, const struct sockaddr_un *a, struct err *e)
-{
-	struct stat st;
-	int fd, ret;
-
-	if (sys_stat(s, a->sun_path, &st))
-		return 0;
-	if (!S_ISSOCK(st.st_mode))
-		return err_set(e, -EADDRINUSE, "%s exists and is no socket", a->sun_path);
-	/* Not blocking: a process that hangs with a full backlog uses it all the same. */
-	fd = sys_socket(s, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return err_sys(e, fd, "cannot make a socket");
-	ret = sys_connect(s, fd, (const struct sockaddr *)a, sizeof(*a));
-	sys_close(s, &fd);
-	if (ret != -ECONNREFUSED)
-		return err_set(e, -EADDRINUSE, "%s is in use by another process", a->sun_path);
-	ret = sys_unlink(s, a->sun_path);
-	return ret ? err_sys(e, ret, "cannot remove %s", a->sun_path) : 0;
-}
-
 static int ctl_listen(struct ctl *c, struct err *e)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	mode_t old;
-	int ret;
+	int ret = c->fd = usock_listen(c->sys, c->path, CTL_CLIENTS_MAX, e);
 
-	memcpy(a.sun_path, c->path, strlen(c->path) + 1);
-	ret = clear_stale(c->sys, &a, e);
-	if (ret)
-		return ret;
-	c->fd = sys_socket(c->sys, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (c->fd < 0)
-		return err_sys(e, c->fd, "cannot make a socket");
-	/* The file is born 0600; a chmod after bind would leave a gap. */
-	old = umask(0177);
-	ret = sys_bind(c->sys, c->fd, (struct sockaddr *)&a, sizeof(a));
-	umask(old);
-	if (ret) {
-		sys_close(c->sys, &c->fd); /* the file at path is not ours: ctl_free() leaves it */
-		return err_sys(e, ret, "cannot bind to %s", c->path);
-	}
-	ret = sys_listen(c->sys, c->fd, CTL_CLIENTS_MAX);
-	if (!ret)
-		ret = ev_add(c->ev, c->fd, EPOLLIN, ctl_accept, c, &c->src);
+	if (ret < 0)
+		return ret; /* the file at path is not ours: ctl_free() leaves it */
+	ret = ev_add(c->ev, c->fd, EPOLLIN, ctl_accept, c, &c->src);
 	return ret ? err_sys(e, ret, "cannot listen on %s", c->path) : 0;
 }
 
@@ -272,10 +221,6 @@ int ctl_new(struct sys *s, const struct log *log, struct ev *ev, const char *pat
 	struct ctl *c;
 	int ret;
 
-	if (strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
-		return err_set(e, -ENAMETOOLONG,
-			       "the path of the control socket is longer than %zu bytes",
-			       sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return err_set(e, -ENOMEM, "out of memory");

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef BASE_USOCK_H
+#define BASE_USOCK_H
+
+#include "base/err.h"
+#include "base/sys.h"
+
+/*
+ * Unix stream sockets at a path, all non-blocking and close-on-exec. Return a descriptor or -errno
+ * with e filled.
+ */
+
+/** usock_listen() - a new socket file of mode 0600; one whose owner is gone is replaced, one that
+ * is in use, or another file, is -EADDRINUSE. */
+int usock_listen(struct sys *s, const char *path, int backlog, struct err *e) __must_check;
+
+/** usock_connect() - -EAGAIN: the listener's backlog is full. */
+int usock_connect(struct sys *s, const char *path, struct err *e) __must_check;
+
+/**
+ * usock_peer() - may the process at the other end be dealt with?
+ * Ourselves and root may; for root also the owner of the folder that holds the peer's socket, which
+ * is whom the administrator gave that folder to. -EPERM otherwise.
+ */
+int usock_peer(struct sys *s, int fd, struct err *e) __must_check;
+
+/** usock_dir_open() - may others write to the folder of path? */
+bool usock_dir_open(struct sys *s, const char *path);
+
+#endif
