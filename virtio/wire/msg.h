@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/sys.h"
+#include "base/usock.h"
 
 /*
  * The vhost-user codec, both halves: message layout, what each message must look like, and reading
@@ -128,6 +129,14 @@ enum vu_dir { VU_TO_BACK, VU_TO_FRONT };
 /** vu_req_name() - "SET_MEM_TABLE"; "?" for an unknown one. */
 const char *vu_req_name(uint32_t req);
 
+/** vu_req_replies() - has it a reply of its own? Others are answered by a number, if REPLY_ACK was
+ * negotiated and the request says VU_NEED_REPLY. */
+bool vu_req_replies(uint32_t req);
+
+/** vu_hdr_check() - what of vu_msg_check() can be told by the header alone; a payload whose header
+ * passed fits into struct vu_msg. */
+int vu_hdr_check(const struct vu_hdr *h, enum vu_dir dir, struct err *e) __must_check;
+
 /** vu_msg_check() - form of a message that goes in direction dir; nothing in it was used yet.
  * -EPROTO with e saying what is wrong. Content (queue numbers, addresses) is the receiver's job. */
 int vu_msg_check(const struct vu_msg *m, enum vu_dir dir, struct err *e) __must_check;
@@ -153,8 +162,8 @@ void vu_sock_close(struct vu_sock *k); /* idempotent; received descriptors are c
 int vu_sock_recv(struct vu_sock *k, enum vu_dir dir, struct vu_msg *m, struct err *e) __must_check;
 
 /** vu_sock_send() - with m->fd[0..nfds), which stay the caller's. Never blocks: what the socket
- * does not take is kept (without descriptors left to send) and goes with vu_sock_flush();
- * -ENOBUFS when the peer reads nothing for too long. */
+ * does not take is kept and goes with vu_sock_flush(). -ENOBUFS: the peer reads too slowly, nothing
+ * of m was taken; to be tried again after a flush (a message with descriptors is not kept). */
 int vu_sock_send(struct vu_sock *k, const struct vu_msg *m) __must_check;
 /** vu_sock_flush() - 1: all is out; 0: wait for EPOLLOUT; -errno. */
 int vu_sock_flush(struct vu_sock *k) __must_check;
@@ -162,9 +171,10 @@ int vu_sock_flush(struct vu_sock *k) __must_check;
 /** vu_msg_drop() - close the descriptors still in m->fd[] (-1: taken). */
 void vu_msg_drop(struct sys *s, struct vu_msg *m);
 
-/** vu_listen() / vu_connect() - a unix socket. listen: replaces a dead socket file, mode 0600,
- * warns through e->text (return 0) when the folder is open to others; connect: non-blocking. Peers
- * of another user (SO_PEERCRED), root apart, are refused by vu_peer_check(). */
+/** vu_listen() / vu_connect() - a unix socket: its descriptor, non-blocking, or -errno. listen:
+ * replaces a dead socket file, mode 0600, warns through e->text (no failure) when others may write
+ * to the folder. A peer must pass vu_peer_check(): root, our own user, or, for root, the owner of
+ * the folder the socket is in (usock_peer()). */
 int vu_listen(struct sys *s, const char *path, struct err *e) __must_check;
 int vu_connect(struct sys *s, const char *path, struct err *e) __must_check;
 int vu_peer_check(struct sys *s, int fd, struct err *e) __must_check;
