@@ -92,9 +92,33 @@ static int fa_irqchip_reset(struct vm_accel *a)
 	return 0;
 }
 
+/* Which entry matches, as the kernel compares: -1: none. */
+static int ioeventfd_at(const struct fakeaccel *f, uint64_t addr, unsigned int len)
+{
+	for (unsigned int i = 0; i < f->nioeventfds; i++)
+		if (f->ioeventfd[i].addr == addr &&
+		    (!f->ioeventfd[i].len || f->ioeventfd[i].len == len))
+			return (int)i;
+	return -1;
+}
+
 static int fa_ioeventfd(struct vm_accel *a, int fd, uint64_t addr, unsigned int len, bool pio,
 			bool assign)
 {
+	struct fakeaccel *f = fa(a);
+	int i = ioeventfd_at(f, addr, len);
+
+	if (assign && f->fail_ioeventfd)
+		return f->fail_ioeventfd;
+	if (assign && !len && f->fail_ioeventfd_any)
+		return f->fail_ioeventfd_any;
+	if (assign) {
+		BUG_ON(i >= 0 || f->nioeventfds == ARRAY_SIZE(f->ioeventfd));
+		f->ioeventfd[f->nioeventfds++] = (struct fakeaccel_ioeventfd){ fd, addr, len };
+		return 0;
+	}
+	BUG_ON(i < 0 || f->ioeventfd[i].fd != fd || f->ioeventfd[i].len != len);
+	f->ioeventfd[i] = f->ioeventfd[--f->nioeventfds];
 	return 0;
 }
 
@@ -219,4 +243,18 @@ const struct fakeaccel_irqfd *fakeaccel_irqfd_of(const struct fakeaccel *a, int 
 		if (a->irqfd[i].fd == fd)
 			return &a->irqfd[i];
 	return NULL;
+}
+
+bool fakeaccel_mmio_write(struct vm *vm, uint64_t addr, unsigned int len, uint64_t val)
+{
+	static const uint64_t one = 1;
+	const struct fakeaccel *f = fa(vm->accel);
+	int i = ioeventfd_at(f, addr, len);
+
+	if (i < 0) {
+		vm_bus_write(&vm->mmio, addr, len, val);
+		return false;
+	}
+	BUG_ON(sys_write(vm->sys, f->ioeventfd[i].fd, &one, sizeof(one)) != sizeof(one));
+	return true;
 }
