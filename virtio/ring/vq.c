@@ -6,7 +6,7 @@
  * looked up in the region used last; what is elsewhere, or crosses from one region to the next,
  * goes the slow way and may take several iovecs. Regions that touch are one piece of guest memory.
  */
-#include "virtio/ring/vq_priv.h"
+#include "virtio/ring/inflight_priv.h"
 
 static const struct vq_region *region_of(const struct vq_mem *m, uint64_t gpa)
 {
@@ -139,6 +139,8 @@ int vq_pop(struct vq *q, struct vq_chain *c)
 void vq_unpop(struct vq *q, unsigned int n, unsigned int ndescs)
 {
 	q->pops -= n;
+	if (q->inflight)
+		vqi_unpop(q->inflight, &n, &ndescs);
 	if (q->cfg.packed)
 		vqp_unpop(q, ndescs);
 	else
@@ -148,6 +150,8 @@ void vq_unpop(struct vq *q, unsigned int n, unsigned int ndescs)
 void vq_push(struct vq *q, const struct vq_chain *c, uint32_t written)
 {
 	q->pushes++;
+	if (unlikely(q->inflight))
+		vqi_stage(q->inflight, c->id);
 	if (q->cfg.packed)
 		vqp_push(q, c, written);
 	else
@@ -170,13 +174,17 @@ bool vq_publish(struct vq *q)
 
 bool vq_notify(struct vq *q, bool on)
 {
-	return q->cfg.packed ? vqp_notify(q, on) : vqs_notify(q, on);
+	bool more = q->inflight && vqi_resubmit(q->inflight) != VQI_NONE;
+
+	return (q->cfg.packed ? vqp_notify(q, on) : vqs_notify(q, on)) || (on && more);
 }
 
 bool vq_pending(const struct vq *q)
 {
 	if (q->broken)
 		return false;
+	if (q->inflight && vqi_resubmit(q->inflight) != VQI_NONE)
+		return true;
 	return q->cfg.packed ? vqp_pending(q) : vqs_pending(q);
 }
 

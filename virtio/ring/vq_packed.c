@@ -7,7 +7,7 @@
  * slot of a buffer and skips the others. The flags of the first element of a batch are stored last:
  * the driver looks at elements in order, so they publish the batch.
  */
-#include "virtio/ring/vq_priv.h"
+#include "virtio/ring/inflight_priv.h"
 
 int vqp_start(struct vq *q)
 {
@@ -50,35 +50,63 @@ static const char *walk_table(struct vq *q, struct vq_chain *c, const struct vq_
 	return why;
 }
 
+static const char *add_desc(struct vq *q, struct vq_chain *c, const struct vq_pdesc *d)
+{
+	if (d->flags & VQ_F_INDIRECT)
+		return walk_table(q, c, d);
+	return vq_chain_add(q, c, d->addr, d->len, d->flags & VQ_F_WRITE);
+}
+
 /* Walks the list of slots that begins at q->p.next. The slots that the device holds are not the
  * driver's to offer again, which bounds the walk. */
 static const char *walk(struct vq *q, struct vq_chain *c, uint16_t flags)
 {
+	unsigned int room = (unsigned int)q->cfg.size - q->p.inuse - q->staged_slots;
 	struct vq_pdesc *ring = q->p.ring, d;
-	unsigned int room = (unsigned int)q->cfg.size - q->p.inuse, at = q->p.next;
+	unsigned int at = q->p.next;
 	const char *why;
 
 	c->ndesc = 0;
-	for (;;) {
+	do {
 		if (unlikely(c->ndesc == room))
 			return "a chain longer than the ring has room for";
 		desc_copy(&d, &ring[at]);
 		/* The flags that said the buffer is available are the ones that count. */
 		if (!c->ndesc)
 			d.flags = flags;
-		c->ndesc++;
-		if (d.flags & VQ_F_INDIRECT)
-			why = walk_table(q, c, &d);
-		else
-			why = vq_chain_add(q, c, d.addr, d.len, d.flags & VQ_F_WRITE);
+		why = add_desc(q, c, &d);
 		if (unlikely(why))
 			return why;
-		if (!(d.flags & VQ_F_NEXT))
-			break;
+		if (unlikely(q->inflight))
+			vqi_packed_desc(q->inflight, c->ndesc, &d);
+		c->ndesc++;
 		at = at + 1 == q->cfg.size ? 0 : at + 1;
-	}
+	} while (d.flags & VQ_F_NEXT);
 	c->id = d.id; /* it is in the last one (2.8.6) */
-	return NULL;
+	return unlikely(q->inflight) ? vqi_packed_pop(q->inflight, c->id, c->ndesc) : NULL;
+}
+
+/* A buffer that a predecessor held, from the copy of its descriptors that is kept. */
+static int pop_again(struct vq *q, struct vq_chain *c)
+{
+	struct vq_inflight *f = q->inflight;
+	uint16_t head = vqi_resubmit(f), e = head;
+	const char *why = NULL;
+	struct vq_pdesc d;
+
+	f->resubmit_at++;
+	vq_chain_begin(c);
+	c->ndesc = f->s[head].num;
+	for (unsigned int i = 0; !why && i < c->ndesc; i++) {
+		vqi_packed_get(f, e, &d);
+		why = add_desc(q, c, &d);
+		e = f->s[e].next;
+	}
+	if (why)
+		return vq_break(q, why);
+	c->id = f->s[head].id;
+	q->pops++;
+	return 1;
 }
 
 static uint16_t head_flags(const struct vq *q)
@@ -94,6 +122,8 @@ int vqp_pop(struct vq *q, struct vq_chain *c)
 	uint16_t flags = head_flags(q);
 	const char *why;
 
+	if (unlikely(q->inflight) && vqi_resubmit(q->inflight) != VQI_NONE)
+		return pop_again(q, c);
 	if (!packed_is_avail(flags, q->p.avail_wrap))
 		return 0;
 	vq_chain_begin(c);
@@ -136,8 +166,12 @@ bool vqp_publish(struct vq *q)
 {
 	struct vq_pdesc *e = (struct vq_pdesc *)q->p.ring + q->p.first;
 
+	if (unlikely(q->inflight))
+		vqi_packed_begin(q->inflight, q->p.used, q->p.used_wrap);
 	/* Release: all elements of the batch are seen before this one. */
 	wr16_release(&e->flags, q->p.first_flags);
+	if (unlikely(q->inflight))
+		vqi_packed_end(q->inflight, q->p.used, q->p.used_wrap);
 	/* The element before the look at what the driver wants (2.8.10.1). */
 	full_barrier();
 	if (!q->fresh && q->cfg.event_idx)

@@ -6,7 +6,7 @@
  * lengths into the used ring, then its index. Indices run freely in 16 bits. The driver's index is
  * read again only when all that it announced was taken.
  */
-#include "virtio/ring/vq_priv.h"
+#include "virtio/ring/inflight_priv.h"
 
 int vqs_start(struct vq *q)
 {
@@ -68,36 +68,71 @@ static int look(struct vq *q)
 	const struct vq_savail *a = q->s.avail;
 	/* Acquire: ring entries and descriptors are read after the index that announced them. */
 	uint16_t idx = rd16_acquire(&a->idx);
+	uint16_t held = (uint16_t)(q->s.avail_idx - q->s.used_idx + q->staged);
 
-	if ((uint16_t)(idx - q->s.used_idx) > q->cfg.size ||
-	    (uint16_t)(idx - q->s.avail_idx) > (uint16_t)(idx - q->s.used_idx))
+	/* The driver has back what was published; all else is ours or is offered. */
+	if (unlikely((uint16_t)(idx - q->s.avail_idx) > q->cfg.size - held))
 		return vq_break(q, "the avail index jumped by more than the ring holds");
 	q->s.avail_seen = idx;
 	return idx != q->s.avail_idx;
 }
 
-int vqs_pop(struct vq *q, struct vq_chain *c)
+static int pop_head(struct vq *q, struct vq_chain *c, uint16_t head)
 {
-	const struct vq_savail *a = q->s.avail;
 	const char *why;
-	uint16_t head;
 
-	if (q->s.avail_seen == q->s.avail_idx) {
-		int rc = look(q);
-
-		if (rc <= 0)
-			return rc;
-	}
-	head = rd16(&a->ring[q->s.avail_idx & q->s.mask]);
 	vq_chain_begin(c);
 	why = walk(q, c, head);
 	if (unlikely(why))
 		return vq_break(q, why);
 	c->id = head;
 	c->ndesc = 1;
-	q->s.avail_idx++;
 	q->pops++;
 	return 1;
+}
+
+/* With inflight memory: first what a predecessor held; then marks. */
+static int pop_tracked(struct vq *q, struct vq_chain *c)
+{
+	struct vq_inflight *f = q->inflight;
+	const struct vq_savail *a = q->s.avail;
+	uint16_t head = vqi_resubmit(f);
+	const char *why;
+	int rc;
+
+	if (head != VQI_NONE) {
+		f->resubmit_at++;
+		return pop_head(q, c, head);
+	}
+	rc = q->s.avail_seen == q->s.avail_idx ? look(q) : 1;
+	if (rc <= 0)
+		return rc;
+	head = rd16(&a->ring[q->s.avail_idx & q->s.mask]);
+	rc = pop_head(q, c, head);
+	if (rc <= 0)
+		return rc;
+	why = vqi_split_pop(f, head);
+	if (why)
+		return vq_break(q, why);
+	q->s.avail_idx++;
+	return 1;
+}
+
+int vqs_pop(struct vq *q, struct vq_chain *c)
+{
+	const struct vq_savail *a = q->s.avail;
+	int rc;
+
+	if (unlikely(q->inflight))
+		return pop_tracked(q, c);
+	if (q->s.avail_seen == q->s.avail_idx) {
+		rc = look(q);
+		if (rc <= 0)
+			return rc;
+	}
+	rc = pop_head(q, c, rd16(&a->ring[q->s.avail_idx & q->s.mask]));
+	q->s.avail_idx = (uint16_t)(q->s.avail_idx + (rc > 0));
+	return rc;
 }
 
 void vqs_unpop(struct vq *q, unsigned int n)
@@ -120,8 +155,12 @@ bool vqs_publish(struct vq *q)
 	struct vq_savail *a = q->s.avail;
 	struct vq_sused *u = q->s.used;
 
+	if (unlikely(q->inflight))
+		vqi_split_begin(q->inflight);
 	/* Release: the elements are seen before the index. */
 	wr16_release(&u->idx, now);
+	if (unlikely(q->inflight))
+		vqi_split_end(q->inflight, now);
 	/* The index before the look at what the driver wants: the driver does it the other way
 	 * around, so one of the two sees the other (2.7.7.2). */
 	full_barrier();

@@ -17,7 +17,51 @@ void rig_queue(struct rig *r)
 	struct vq_cfg c;
 
 	vqd_addrs(r->d, &c);
-	assert_int_equal(vq_start(&r->q, &r->mem, &c), 0);
+	assert_int_equal(vq_start_inflight(&r->q, &r->mem, &c, r->region ? &r->inflight : NULL), 0);
+}
+
+void rig_track(struct rig *r)
+{
+	size_t n = vq_inflight_size(r->cfg.packed, r->cfg.size);
+
+	r->region = aligned_alloc(64, n);
+	assert_non_null(r->region);
+	memset(r->region, 0, n);
+	assert_int_equal(vq_inflight_init(&r->inflight, r->region, r->cfg.packed, r->cfg.size), 0);
+	rig_queue(r);
+}
+
+static void drop_held(struct rig *r, unsigned int i)
+{
+	struct rig_held *h = &r->held[i];
+
+	free(h->c.iov);
+	memmove(h, h + 1, (r->nheld - i - 1) * sizeof(*h));
+	r->nheld--;
+}
+
+void rig_crash(struct rig *r)
+{
+	uint64_t seq = 0;
+	unsigned int n = 0;
+
+	while (r->nheld)
+		drop_held(r, 0);
+	for (unsigned int i = 0; i < RIG_BUFS; i++) {
+		r->buf[i].popped = false;
+		n += r->buf[i].held;
+	}
+	vq_inflight_fini(&r->inflight);
+	assert_int_equal(vq_inflight_init(&r->inflight, r->region, r->cfg.packed, r->cfg.size), 0);
+	rig_queue(r);
+	for (unsigned int i = 0; i < n; i++) {
+		struct rig_buf *b;
+
+		assert_true(rig_pop(r));
+		b = &r->buf[r->held[i].buf];
+		assert_true(b->held && b->pop_seq > seq);
+		seq = b->pop_seq;
+	}
 }
 
 void rig_up(struct rig *r, const struct vqd_cfg *flavour)
@@ -40,6 +84,8 @@ void rig_down(struct rig *r)
 	for (unsigned int i = 0; i < r->nheld; i++)
 		free(r->held[i].c.iov);
 	vqd_free(r->d);
+	vq_inflight_fini(&r->inflight);
+	free(r->region);
 	free(r->ram);
 }
 
@@ -134,6 +180,9 @@ bool rig_pop(struct rig *r)
 	h->buf = (unsigned int)(((uint8_t *)c.iov[0].iov_base - r->ram - RIG_AREA) / RIG_BUF);
 	assert_true(r->buf[h->buf].busy && !r->buf[h->buf].popped);
 	r->buf[h->buf].popped = true;
+	if (!r->buf[h->buf].held)
+		r->buf[h->buf].pop_seq = ++r->pop_seq;
+	r->buf[h->buf].held = true;
 	assert_int_equal(c.out_len, r->buf[h->buf].out_len);
 	assert_int_equal(c.in_len, r->buf[h->buf].in_len);
 	assert_int_equal(vq_iov_read(c.iov, c.nout, 0, got, sizeof(got)), c.out_len);
@@ -156,9 +205,33 @@ void rig_push(struct rig *r, unsigned int which)
 			 b->written);
 	b->popped = false;
 	vq_push(&r->q, &h->c, b->written);
-	free(h->c.iov);
-	memmove(h, h + 1, (r->nheld - which - 1) * sizeof(*h));
-	r->nheld--;
+	drop_held(r, which);
+}
+
+void rig_publish(struct rig *r)
+{
+	r->calls += vq_publish(&r->q);
+	for (unsigned int i = 0; i < RIG_BUFS; i++)
+		r->buf[i].held &= r->buf[i].popped;
+}
+
+/* Gives the last few back; they are the last popped since no other push changed their order. */
+static void unpop(struct rig *r)
+{
+	unsigned int n = 0, slots = 0;
+	uint64_t seq = r->pop_seq;
+
+	while (r->nheld && r->buf[r->held[r->nheld - 1].buf].pop_seq == seq && n < 3) {
+		struct rig_held *h = &r->held[r->nheld - 1];
+
+		slots += h->c.ndesc;
+		r->buf[h->buf].popped = r->buf[h->buf].held = false;
+		drop_held(r, r->nheld - 1);
+		seq--;
+		n++;
+	}
+	r->pop_seq = seq;
+	vq_unpop(&r->q, n, slots);
 }
 
 void rig_shuffle(struct rig *r, unsigned int n)
@@ -167,23 +240,30 @@ void rig_shuffle(struct rig *r, unsigned int n)
 
 	for (unsigned int step = 0; got < n; step++) {
 		assert_true(step < 200 * n + 10000); /* else it got stuck */
-		switch (rig_rnd(r, 6)) {
-		case 0:
+		switch (rig_rnd(r, 64)) {
+		case 0 ... 9:
 			if (added < n)
 				added += rig_add(r);
 			break;
-		case 1:
+		case 10 ... 19:
 			r->kicks += vqd_publish(r->d);
 			break;
-		case 2:
+		case 20 ... 29:
 			rig_pop(r);
 			break;
-		case 3:
+		case 30 ... 39:
 			if (r->nheld)
 				rig_push(r, r->cfg.in_order ? 0 : rig_rnd(r, r->nheld));
 			break;
-		case 4:
-			r->calls += vq_publish(&r->q);
+		case 40 ... 49:
+			rig_publish(r);
+			break;
+		case 50:
+			unpop(r);
+			break;
+		case 51:
+			if (r->region)
+				rig_crash(r);
 			break;
 		default:
 			got += rig_get(r);

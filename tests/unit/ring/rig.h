@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include "virtio/ring/vq.h"
+#include "virtio/ring/inflight.h"
 #include "virtio/ring/vqd.h"
 
 /*
@@ -22,6 +22,8 @@
 
 struct rig_buf {
 	bool busy, popped;
+	bool held;	  /* popped, and not yet published */
+	uint64_t pop_seq; /* of the first pop */
 	uint32_t round, out_len, in_len, written;
 };
 
@@ -31,19 +33,25 @@ struct rig {
 	struct vqd_cfg cfg;
 	struct vqd *d;
 	struct vq q;
+	struct vq_inflight inflight;
+	void *region; /* of inflight memory; NULL: the queue does without */
 	struct rig_buf buf[RIG_BUFS];
 	struct rig_held {
 		struct vq_chain c;
 		unsigned int buf;
 	} held[RIG_BUFS]; /* by the device, in order of the pops */
 	unsigned int nheld;
-	uint64_t seed, kicks, calls;
+	uint64_t seed, kicks, calls, pop_seq;
 };
 
 uint32_t rig_rnd(struct rig *r, uint32_t below);
 void rig_up(struct rig *r, const struct vqd_cfg *flavour);
 void rig_down(struct rig *r);
+void rig_track(struct rig *r); /* give it inflight memory */
 void rig_queue(struct rig *r); /* start the device's end over */
+
+/* The device dies, and another takes over: it must get all that was held, in order. */
+void rig_crash(struct rig *r);
 
 /* The driver: add a buffer of random shape; false: no room. Take what is used and check it. */
 bool rig_add(struct rig *r);
@@ -52,8 +60,10 @@ bool rig_get(struct rig *r);
 /* The device: take a buffer and check it; hand back one of those held. */
 bool rig_pop(struct rig *r);
 void rig_push(struct rig *r, unsigned int which);
+void rig_publish(struct rig *r);
 
-/* Run n buffers through in random interleaving. */
+/* Run n buffers through in random interleaving; now and then the device gives buffers back unused
+ * and, if it is tracked, crashes. */
 void rig_shuffle(struct rig *r, unsigned int n);
 
 /* All kinds of ring of a size: calls f once for each. */

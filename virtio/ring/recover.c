@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Where did a device stand that vanished? It used buffers in order, so one index says it all.
+ *
+ * Split: the used index. Packed: the AVAIL flag of a slot is the parity of the lap in which it was
+ * last written, whoever did it, so the slot where the parity changes is the driver's next one, A.
+ * Going back from there, the first slot that looks used, P, is the last used element: the device's
+ * place U is behind the buffer that P stands for. Slots between P and U still look available, as a
+ * used element covers the first slot of its buffer (or batch) only:
+ *
+ *	... used(P) [rest of that buffer] U avail avail ... A
+ *
+ * The rest ends with the descriptor that has the id which P reports. When there is no such slot
+ * between P and A, P stood for one slot. When there is, it is the rest, or the driver has used the
+ * id again meanwhile: the latter is believed if none of the buffers before P left a rest behind.
+ */
+#include "virtio/ring/inflight.h"
+#include "virtio/ring/vq_priv.h"
+
+int vq_recover_split_used_idx(const struct vq_mem *mem, struct vq_cfg *cfg)
+{
+	const struct vq_sused *u = vq_ring_ptr(mem, cfg->device, split_used_bytes(cfg->size), 4);
+
+	if (!u)
+		return -EINVAL;
+	cfg->avail_idx = cfg->used_idx = rd16_acquire(&u->idx);
+	return 0;
+}
+
+/* A ring as it is found: slot i counts from the driver's next one, so n - 1 is what it wrote last.
+ */
+struct look {
+	const struct vq_pdesc *ring;
+	unsigned int n, at; /* at: the driver's next slot */
+	bool wrap;	    /* of the driver */
+};
+
+static struct vq_pdesc slot(const struct look *l, unsigned int i)
+{
+	struct vq_pdesc d;
+
+	desc_copy(&d, &l->ring[(l->at + i) % l->n]);
+	return d;
+}
+
+static const struct vq_pdesc untouched; /* of a ring in its first lap */
+
+static bool looks_used(const struct vq_pdesc *d)
+{
+	return !(d->flags & VQ_F_AVAIL) == !(d->flags & VQ_F_USED);
+}
+
+static bool parity(const struct look *l, unsigned int i)
+{
+	return rd16(&l->ring[i].flags) & VQ_F_AVAIL;
+}
+
+/* The driver writes the first flags of a list last, so a list half written makes the parity change
+ * more than once. */
+static int find_driver(struct look *l)
+{
+	unsigned int changes = 0;
+
+	l->at = 0;
+	for (unsigned int i = 1; i < l->n; i++) {
+		if (parity(l, i) == parity(l, i - 1))
+			continue;
+		l->at = i;
+		changes++;
+	}
+	/* No change: the lap is complete, the next one begins at slot 0. */
+	l->wrap = changes ? parity(l, 0) : !parity(l, 0);
+	return changes > 1 ? -EAGAIN : 0;
+}
+
+/* The slot behind the buffer that the used element at p stands for. */
+static int end_of(const struct look *l, unsigned int p, bool in_order)
+{
+	struct vq_pdesc e = slot(l, p);
+	bool chained = true;
+
+	for (unsigned int i = p + 1; i < l->n; i++) {
+		struct vq_pdesc d = slot(l, i);
+
+		if (!(d.flags & VQ_F_NEXT) && d.id == e.id) {
+			/* An in-order device may have skipped whole buffers up to this one. */
+			if (in_order)
+				return (int)i + 1;
+			if (chained)
+				return -EUCLEAN;
+		}
+		chained &= !!(d.flags & VQ_F_NEXT);
+	}
+	return (int)p + 1;
+}
+
+/* Enough used elements to believe that the driver does not chain descriptors in this ring. */
+#define SAMPLE 16u
+
+/*
+ * What do the slots before p tell? Slots that look available there must be rests: the last of them
+ * has the id of the used element before them. Else a device died between the elements of a batch,
+ * of which the first, still missing, is the one that counts. Return: 1: there were no rests, among
+ * SAMPLE elements or all of the ring; 0: there were, or too few elements; -EUCLEAN.
+ */
+static int only_singles(const struct look *l, unsigned int p)
+{
+	unsigned int rests = 0, elems = 0;
+	struct vq_pdesc d, last = slot(l, 0), e = last;
+	bool known = false; /* e is the used element that the run of rests belongs to */
+
+	for (unsigned int i = 0; i <= p; i++, last = d) {
+		d = slot(l, i);
+		if (!looks_used(&d)) {
+			rests++;
+			continue;
+		}
+		if (i && known && !looks_used(&last) &&
+		    ((last.flags & VQ_F_NEXT) || last.id != e.id))
+			return -EUCLEAN;
+		elems += !!memcmp(&d, &untouched, sizeof(d));
+		e = d;
+		known = true;
+	}
+	return !rests && elems >= MIN(l->n - 1, SAMPLE);
+}
+
+static int find_device(const struct look *l, bool in_order)
+{
+	unsigned int p = l->n;
+	struct vq_pdesc d;
+	int singles, rc;
+
+	/* All slots in the driver's order: oldest first. */
+	for (unsigned int i = 0; i < l->n; i++) {
+		d = slot(l, i);
+		if (looks_used(&d))
+			p = i;
+	}
+	if (p == l->n)
+		return 0; /* all are available */
+	d = slot(l, p);
+	if (!memcmp(&d, &untouched, sizeof(d)))
+		return (int)p + 1; /* the ring is new here: nothing was ever used */
+	singles = only_singles(l, p);
+	if (singles < 0)
+		return singles;
+	rc = end_of(l, p, in_order);
+	return rc == -EUCLEAN && singles ? (int)p + 1 : rc;
+}
+
+int vq_recover_packed(const struct vq_mem *mem, struct vq_cfg *cfg)
+{
+	struct look l = { .n = cfg->size };
+	bool wrap;
+	int rc;
+
+	l.ring = vq_ring_ptr(mem, cfg->desc, 16ull * cfg->size, 16);
+	if (!l.ring || !l.n)
+		return -EINVAL;
+	rc = find_driver(&l);
+	if (!rc)
+		rc = find_device(&l, cfg->in_order);
+	if (rc < 0)
+		return rc;
+	/* Slot 0 of the view is one lap before the driver's place. */
+	wrap = l.at + (unsigned int)rc >= l.n ? l.wrap : !l.wrap;
+	cfg->used_idx = packed_pack((uint16_t)((l.at + (unsigned int)rc) % l.n), wrap);
+	cfg->avail_idx = cfg->used_idx;
+	return 0;
+}
