@@ -2,6 +2,8 @@
 #ifndef TESTS_VIRTIO_TOY_H
 #define TESTS_VIRTIO_TOY_H
 
+#include <errno.h>
+#include <string.h>
 #include "tests/unit/virtio/viotest.h"
 
 #define TOY_QUEUES   3
