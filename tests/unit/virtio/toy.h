@@ -15,7 +15,8 @@
 struct toy {
 	struct vio v; /* first */
 	unsigned int starts, stops, queue_starts, queue_stops, calls_changed, pauses, frees;
-	bool running, paused;
+	atomic_bool running;
+	bool paused;
 	int start_rc, stop_rc, queue_start_rc, queue_stop_rc;
 	uint8_t cfg[TOY_CFG];
 	unsigned int *freed; /* where to count, since the toy is gone then */
@@ -65,7 +66,8 @@ static inline int toy_stop(struct vio *v)
 
 	BUG_ON(!t->running);
 	t->stops++;
-	t->running = t->stop_rc == -EINPROGRESS;
+	if (t->stop_rc != -EINPROGRESS) /* else whoever calls vio_stopped() */
+		t->running = false;
 	return t->stop_rc;
 }
 
