@@ -12,7 +12,9 @@
  * and the emulated NVMe controller; knows none of them.
  *
  * struct disk is what all queues share: the open file. struct disk_ring is one queue's io_uring; it
- * belongs to one thread. Requests are batched: disk_submit() hands all that was queued to the
+ * belongs to one thread, the first that calls disk_submit(), disk_poll() or disk_drain(): the
+ * kernel then refuses every other. Made, and freed when idle, by any thread. Requests are
+ * batched: disk_submit() hands all that was queued to the
  * kernel in one system call; completions come through the ring's eventfd, or by disk_poll().
  */
 struct disk;
@@ -46,6 +48,7 @@ enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD, DISK_ZERO };
  * @off: @len: bytes; the range was checked by the caller against disk_info.size and is checked here
  * again (-EINVAL)
  * @unmap: DISK_ZERO may deallocate
+ * @fua:  DISK_WRITE is on stable storage when it is done
  * @done: res 0 or -errno; short transfers are continued inside, and are -EIO at the end of the file
  */
 struct disk_req {
@@ -53,12 +56,16 @@ struct disk_req {
 	const struct iovec *iov;
 	unsigned int niov;
 	uint64_t off, len;
-	bool unmap;
+	bool unmap, fua;
 	void (*done)(struct disk_req *r, int res);
 	/* the ring's own */
 	struct disk_req *next;
-	uint64_t got;
-	struct iovec *rest;
+	uint64_t got;	/* bytes done */
+	uint32_t chunk; /* bytes asked for, through the bounce buffer */
+	int res;
+	uint8_t how, tries;
+	bool unaligned;
+	void *bounce;
 };
 
 struct disk_ring_cfg {
@@ -66,7 +73,7 @@ struct disk_ring_cfg {
 	const struct iovec
 		*fixed; /* memory to register (guest RAM), or none; failure is not fatal */
 	unsigned int nfixed;
-	bool poll; /* completions are polled: no eventfd is signalled */
+	bool poll; /* completions are polled: no eventfd is signalled before disk_ring_arm() */
 };
 
 int disk_ring_new(struct disk *d, const struct disk_ring_cfg *c, struct disk_ring **out,
@@ -83,6 +90,9 @@ unsigned int disk_poll(struct disk_ring *r);
 /** disk_ring_fd() - eventfd, readable when completions wait; read it (non-blocking), then
  * disk_poll(). */
 int disk_ring_fd(const struct disk_ring *r);
+/** disk_ring_arm() - should completions signal the eventfd? They do from the start, unless
+ * cfg.poll. on: true when some wait already: disk_poll() before going to sleep. */
+bool disk_ring_arm(struct disk_ring *r, bool on);
 /** disk_ring_idle() - nothing queued or in flight. disk_drain() - wait until so. */
 bool disk_ring_idle(const struct disk_ring *r);
 void disk_drain(struct disk_ring *r);
