@@ -159,6 +159,12 @@ int vm_ram_alloc(struct sys *s, struct vm_ram *r, const struct vm_ram_cfg *cfg,
 int vm_ram_place(struct vm_ram *r, struct vm_mem *m, const struct vm_range *usable, unsigned int n,
 		 struct err *e) __must_check;
 
+/**
+ * vm_ram_ptr() - host address of guest RAM; NULL unless all of [gpa, gpa + len) is in one segment
+ * Any thread: segments do not change once they are placed. Shared with the guest, as vm_mem_ptr().
+ */
+void *vm_ram_ptr(const struct vm_ram *r, uint64_t gpa, uint64_t len);
+
 /** vm_ram_free() - take it out of the map and unmap it; idempotent. */
 void vm_ram_free(struct sys *s, struct vm_ram *r, struct vm_mem *m);
 

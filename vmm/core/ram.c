@@ -293,6 +293,20 @@ int vm_ram_place(struct vm_ram *r, struct vm_mem *m, const struct vm_range *usab
 	return 0;
 }
 
+void *vm_ram_ptr(const struct vm_ram *r, uint64_t gpa, uint64_t len)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->nsegs; i++) {
+		const struct vm_mem_region *seg = &r->seg[i];
+		uint64_t off = gpa - seg->gpa;
+
+		if (gpa >= seg->gpa && off < seg->size && len <= seg->size - off)
+			return (uint8_t *)seg->hva + off;
+	}
+	return NULL;
+}
+
 void vm_ram_free(struct sys *s, struct vm_ram *r, struct vm_mem *m)
 {
 	while (m && r->nsegs) {
