@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* The emulated NVMe controller with a driver made of register writes, on a file. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tests/unit/devices/devtest.h"
+#include "vmm/devices/nvme/nvme_priv.h"
+
+#define ASQ	0x10000u
+#define ACQ	0x11000u
+#define SQ	0x12000u
+#define CQ	0x13000u
+#define DATA	0x100000u
+#define LIST	0x200000u
+#define DISK	MIB(8)
+#define DEPTH	16u
+#define WAIT_MS 5000
+
+struct queue {
+	uint64_t sq, cq;
+	unsigned int id, tail, head;
+	bool phase;
+};
+
+struct ctl {
+	struct board b;
+	struct vm_iothread *io;
+	struct vm_dev *dev;
+	struct nvme *n;
+	uint64_t base;
+	char path[64];
+	int fd;
+	uint16_t cid;
+	struct queue admin, q;
+};
+
+static void wr(struct ctl *c, unsigned int reg, uint32_t v)
+{
+	vm_bus_write(&c->b.vm->mmio, c->base + reg, 4, v);
+}
+
+static uint32_t rd(struct ctl *c, unsigned int reg)
+{
+	uint64_t v = 0;
+
+	assert_int_equal(vm_bus_read(&c->b.vm->mmio, c->base + reg, 4, &v), VM_IO_OK);
+	return (uint32_t)v;
+}
+
+static void *ram(struct ctl *c, uint64_t gpa)
+{
+	return vm_ram_ptr(&c->b.vm->ram, gpa, 1);
+}
+
+static void ready(struct ctl *c, uint32_t want)
+{
+	unsigned int i;
+
+	for (i = 0; i < WAIT_MS && (rd(c, NVME_CSTS) & (NVME_CSTS_RDY | NVME_CSTS_CFS)) != want;
+	     i++)
+		usleep(1000);
+	assert_int_equal(rd(c, NVME_CSTS) & (NVME_CSTS_RDY | NVME_CSTS_CFS), want);
+}
+
+static void enable(struct ctl *c)
+{
+	memset(ram(c, ACQ), 0, 4096);
+	memset(ram(c, CQ), 0, 4096);
+	wr(c, NVME_AQA, (DEPTH - 1) << 16 | (DEPTH - 1));
+	wr(c, NVME_ASQ, ASQ);
+	wr(c, NVME_ACQ, ACQ);
+	wr(c, NVME_CC, 0x00460001);
+	c->admin = (struct queue){ .sq = ASQ, .cq = ACQ, .phase = true };
+	c->q = (struct queue){ .sq = SQ, .cq = CQ, .id = 1, .phase = true };
+}
+
+static int setup(void **state)
+{
+	static struct ctl c;
+	struct nvme_cfg cfg = { .queues = 4, .serial = "S1", .shadow = true };
+	struct err e = { 0 };
+
+	memset(&c, 0, sizeof(c));
+	board_init(&c.b);
+	strcpy(c.path, "/tmp/sluice-nvme-XXXXXX");
+	c.fd = mkstemp(c.path);
+	assert_int_equal(ftruncate(c.fd, DISK), 0);
+	assert_int_equal(vm_pci_new(c.b.vm, false, &c.b.vm->pci, &e), 0);
+	assert_int_equal(vm_iothread_new(sys_host(), "io0", &c.io, &e), 0);
+	cfg.disk.path = c.path;
+	cfg.io = c.io;
+	if (nvme_new(sys_host(), "disk0", &cfg, &c.dev, &e))
+		fail_msg("%s", e.text);
+	if (vm_dev_add(c.b.vm, c.dev, &e))
+		fail_msg("%s", e.text);
+	c.n = container_of(c.dev, struct nvme, dev);
+	assert_int_equal(vm_pci_setup(c.b.vm->pci, &e), 0);
+	c.base = c.n->fn.bar[0].at;
+	enable(&c);
+	ready(&c, NVME_CSTS_RDY);
+	*state = &c;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct ctl *c = *state;
+
+	vm_dev_free(c->dev);
+	vm_iothread_free(c->io);
+	close(c->fd);
+	unlink(c->path);
+	board_fini(&c->b);
+	return 0;
+}
+
+static void put(struct ctl *c, struct queue *q, struct nvme_cmd *cmd)
+{
+	cmd->cid = ++c->cid;
+	memcpy(ram(c, q->sq + q->tail * NVME_SQE), cmd, sizeof(*cmd));
+	q->tail = (q->tail + 1) % DEPTH;
+}
+
+static void ring(struct ctl *c, const struct queue *q)
+{
+	wr(c, NVME_DOORBELLS + 8 * q->id, q->tail);
+}
+
+/* The next completion: its status; dw0 and cid where wanted. */
+static uint16_t reap(struct ctl *c, struct queue *q, uint32_t *dw0, uint16_t *cid)
+{
+	uint32_t *e = ram(c, q->cq + q->head * NVME_CQE), last = 0;
+	unsigned int i;
+
+	for (i = 0; i < WAIT_MS; i++) {
+		last = __atomic_load_n(&e[3], __ATOMIC_ACQUIRE);
+		if ((last >> 16 & 1) == q->phase)
+			break;
+		usleep(1000);
+	}
+	assert_int_equal(last >> 16 & 1, q->phase);
+	if (dw0)
+		*dw0 = e[0];
+	if (cid)
+		*cid = (uint16_t)last;
+	q->head = (q->head + 1) % DEPTH;
+	if (!q->head)
+		q->phase = !q->phase;
+	wr(c, NVME_DOORBELLS + 8 * q->id + 4, q->head);
+	return (uint16_t)(last >> 17);
+}
+
+static uint16_t run(struct ctl *c, struct queue *q, struct nvme_cmd cmd)
+{
+	put(c, q, &cmd);
+	ring(c, q);
+	return reap(c, q, NULL, NULL);
+}
+
+static void queues(struct ctl *c)
+{
+	struct nvme_cmd cq = {
+		.opcode = 5, .prp1 = CQ, .cdw10 = 1 | (DEPTH - 1) << 16, .cdw11 = 3 | 1 << 16
+	};
+	struct nvme_cmd sq = {
+		.opcode = 1, .prp1 = SQ, .cdw10 = 1 | (DEPTH - 1) << 16, .cdw11 = 1 | 1 << 16
+	};
+
+	assert_int_equal(run(c, &c->admin, cq), 0);
+	assert_int_equal(run(c, &c->admin, sq), 0);
+}
+
+static struct nvme_cmd rw(uint8_t op, uint64_t lba, uint32_t blocks, uint64_t prp1, uint64_t prp2)
+{
+	return (struct nvme_cmd){ .opcode = op,
+				  .nsid = 1,
+				  .prp1 = prp1,
+				  .prp2 = prp2,
+				  .cdw10 = (uint32_t)lba,
+				  .cdw11 = (uint32_t)(lba >> 32),
+				  .cdw12 = blocks - 1 };
+}
+
+static void test_identify(void **state)
+{
+	struct ctl *c = *state;
+	struct nvme_cmd id = { .opcode = 6, .prp1 = DATA, .cdw10 = 1 };
+	const uint8_t *p = ram(c, DATA);
+	uint64_t blocks;
+
+	assert_int_equal(run(c, &c->admin, id), 0);
+	assert_memory_equal(p + 4, "S1                  ", 20);
+	assert_int_equal(p[512], 0x66);
+	id.cdw10 = 0;
+	id.nsid = 1;
+	assert_int_equal(run(c, &c->admin, id), 0);
+	memcpy(&blocks, p, 8);
+	assert_int_equal(blocks << p[130], DISK);
+	id.nsid = 2;
+	assert_int_equal(run(c, &c->admin, id) & 0x7ff, NVME_BAD_NS);
+	id.nsid = 0;
+	id.cdw10 = 2;
+	assert_int_equal(run(c, &c->admin, id), 0);
+	assert_int_equal(p[0], 1);
+	id.prp1 = DATA + 4096 - 64; /* two pages */
+	id.prp2 = LIST;
+	id.cdw10 = 1;
+	assert_int_equal(run(c, &c->admin, id), 0);
+	assert_int_equal(((uint8_t *)ram(c, LIST))[512 - 64], 0x66);
+}
+
+/* Data of every size from a block to the most a command may have, through PRP lists. */
+static void test_read_write(void **state)
+{
+	struct ctl *c = *state;
+	static const uint32_t sizes[] = { 1, 8, 9, 16, 17, 100, 512 };
+	uint64_t *list = ram(c, LIST);
+	unsigned int i, k;
+	uint8_t *back;
+
+	queues(c);
+	back = malloc(256 << 10);
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		uint32_t len = sizes[i] * 512;
+		struct nvme_cmd w = rw(1, 16 + i, sizes[i], DATA, LIST);
+
+		for (k = 0; k < 256; k++)
+			list[k] = DATA + 4096ull * (k + 1);
+		if (len > 4096 && len <= 8192)
+			w.prp2 = DATA + 4096;
+		for (k = 0; k < len; k++)
+			((uint8_t *)ram(c, DATA))[k] = (uint8_t)(k * 7 + i);
+		assert_int_equal(run(c, &c->q, w), 0);
+		assert_int_equal(pread(c->fd, back, len, 512 * (16 + i)), len);
+		assert_memory_equal(back, ram(c, DATA), len);
+		memset(ram(c, DATA), 0, len);
+		w.opcode = 2;
+		assert_int_equal(run(c, &c->q, w), 0);
+		assert_memory_equal(back, ram(c, DATA), len);
+	}
+	free(back);
+	assert_int_equal(run(c, &c->q, (struct nvme_cmd){ .opcode = 0, .nsid = 1 }), 0);
+}
+
+/* Many at once: as many completions, each command once. */
+static void test_depth(void **state)
+{
+	struct ctl *c = *state;
+	unsigned int round, i;
+	uint16_t cid;
+
+	queues(c);
+	for (round = 0; round < 20; round++) {
+		uint32_t seen = 0;
+		uint16_t first = c->cid;
+
+		for (i = 0; i < DEPTH - 1; i++) {
+			struct nvme_cmd r = rw(2, i, 8, DATA + 4096ull * i, 0);
+
+			put(c, &c->q, &r);
+		}
+		ring(c, &c->q);
+		for (i = 0; i < DEPTH - 1; i++) {
+			assert_int_equal(reap(c, &c->q, NULL, &cid), 0);
+			seen |= 1u << (uint16_t)(cid - first - 1);
+		}
+		assert_int_equal(seen, (1u << (DEPTH - 1)) - 1);
+	}
+}
+
+static void test_zero_and_trim(void **state)
+{
+	struct ctl *c = *state;
+	struct nvme_range *r = ram(c, DATA);
+	uint8_t buf[8192];
+	struct nvme_cmd z = rw(8, 8, 8, 0, 0);
+	struct nvme_cmd dsm = { .opcode = 9, .nsid = 1, .prp1 = DATA, .cdw10 = 1, .cdw11 = 4 };
+
+	queues(c);
+	memset(buf, 0xee, sizeof(buf));
+	assert_int_equal(pwrite(c->fd, buf, sizeof(buf), 4096), sizeof(buf));
+	assert_int_equal(run(c, &c->q, z), 0);
+	assert_int_equal(pread(c->fd, buf, sizeof(buf), 4096), sizeof(buf));
+	assert_int_equal(buf[0] | buf[4095], 0);
+	assert_int_equal(buf[4096], 0xee);
+	r[0] = (struct nvme_range){ .slba = 16, .nlb = 8 };
+	r[1] = (struct nvme_range){ .slba = 0, .nlb = 0 };
+	assert_int_equal(run(c, &c->q, dsm), 0);
+	r[1] = (struct nvme_range){ .slba = ~0ull, .nlb = 2 };
+	assert_int_equal(run(c, &c->q, dsm) & 0x7ff, NVME_LBA_RANGE);
+}
+
+static void test_refusals(void **state)
+{
+	struct ctl *c = *state;
+	struct nvme_cmd cmd = { .opcode = 0x80, .nsid = 1 }; /* Format NVM */
+	uint64_t *list = ram(c, LIST);
+
+	assert_int_equal(run(c, &c->admin, cmd) & 0x7ff, NVME_BAD_OPCODE);
+	queues(c);
+	assert_int_equal(run(c, &c->q, rw(2, DISK / 512, 1, DATA, 0)) & 0x7ff, NVME_LBA_RANGE);
+	assert_int_equal(run(c, &c->q, rw(2, ~0ull, 2, DATA, 0)) & 0x7ff, NVME_LBA_RANGE);
+	assert_int_equal(run(c, &c->q, rw(2, 0, 1, GIB(1), 0)) & 0x7ff, NVME_BAD_TRANSFER);
+	assert_int_equal(run(c, &c->q, rw(2, 0, 1, ~0ull & ~3ull, 0)) & 0x7ff, NVME_BAD_TRANSFER);
+	assert_int_equal(run(c, &c->q, rw(2, 0, 8, DATA + 1, 0)) & 0x7ff, NVME_BAD_PRP);
+	assert_int_equal(run(c, &c->q, rw(2, 0, 16, DATA, LIST + 8)) & 0x7ff, NVME_BAD_PRP);
+	list[511] = LIST + 511 * 8; /* a list that points to its own last entry */
+	assert_int_equal(run(c, &c->q, rw(2, 0, 64, DATA, LIST + 511 * 8)) & 0x7ff, NVME_BAD_PRP);
+	assert_int_equal(run(c, &c->q, rw(2, 0, 2000, DATA, LIST)) & 0x7ff, NVME_BAD_FIELD);
+	cmd = (struct nvme_cmd){
+		.opcode = 1, .prp1 = SQ, .cdw10 = 5 | 15 << 16, .cdw11 = 1 | 1 << 16
+	};
+	assert_int_equal(run(c, &c->admin, cmd) & 0x7ff, NVME_BAD_QID);
+	cmd.cdw10 = 2 | 15 << 16;
+	cmd.cdw11 = 1 | 3 << 16;
+	assert_int_equal(run(c, &c->admin, cmd) & 0x7ff, NVME_BAD_CQ);
+	cmd = (struct nvme_cmd){ .opcode = 4, .cdw10 = 1 };
+	assert_int_equal(run(c, &c->admin, cmd) & 0x7ff, NVME_BAD_DELETE);
+	cmd = (struct nvme_cmd){ .opcode = 2, .prp1 = DATA, .cdw10 = 0x77 | 127 << 16 };
+	assert_int_equal(run(c, &c->admin, cmd) & 0x7ff, NVME_BAD_LOG);
+}
+
+/* A bad doorbell is an event, which waits until its log was read. */
+static void test_events(void **state)
+{
+	struct ctl *c = *state;
+	struct nvme_cmd aer = { .opcode = 12 };
+	struct nvme_cmd log = { .opcode = 2, .prp1 = DATA, .cdw10 = 1 | 15 << 16 };
+	uint32_t dw0;
+	uint16_t cid;
+
+	put(c, &c->admin, &aer);
+	ring(c, &c->admin);
+	queues(c);
+	wr(c, NVME_DOORBELLS + 8, 0x7777);
+	assert_int_equal(reap(c, &c->admin, &dw0, &cid), 0);
+	assert_int_equal(cid, 1);
+	assert_int_equal(dw0, 0x00010100);
+	assert_int_equal(run(c, &c->admin, log), 0);
+}
+
+static void test_shadow(void **state)
+{
+	struct ctl *c = *state;
+	struct nvme_cmd db = { .opcode = 0x7c, .prp1 = LIST, .prp2 = LIST + 4096 };
+	struct nvme_cmd r = rw(2, 0, 8, DATA, 0);
+	uint32_t *shadow = ram(c, LIST), *event = ram(c, LIST + 4096);
+
+	memset(shadow, 0, 8192);
+	assert_int_equal(run(c, &c->admin, db), 0);
+	queues(c);
+	put(c, &c->q, &r);
+	__atomic_store_n(&shadow[2], c->q.tail, __ATOMIC_SEQ_CST);
+	ring(c, &c->q);
+	assert_int_equal(reap(c, &c->q, NULL, NULL), 0);
+	shadow[3] = c->q.head;
+	assert_int_equal(event[2], 1);
+}
+
+static void test_reset(void **state)
+{
+	struct ctl *c = *state;
+	unsigned int i;
+
+	for (i = 0; i < 20; i++) {
+		struct nvme_cmd r = rw(2, 0, 8, DATA, 0);
+		unsigned int k;
+
+		queues(c);
+		for (k = 0; k < 8; k++)
+			put(c, &c->q, &r);
+		ring(c, &c->q);
+		if (i % 2)
+			c->dev->ops->reset(c->dev);
+		else
+			wr(c, NVME_CC, 0);
+		ready(c, 0);
+		enable(c);
+		ready(c, NVME_CSTS_RDY);
+	}
+	wr(c, NVME_CC, 0x00464001); /* normal shutdown */
+	for (i = 0; i < WAIT_MS && (rd(c, NVME_CSTS) & 0xc) != NVME_CSTS_SHUT; i++)
+		usleep(1000);
+	assert_int_equal(rd(c, NVME_CSTS) & 0xc, NVME_CSTS_SHUT);
+}
+
+static void test_bad_enable(void **state)
+{
+	struct ctl *c = *state;
+
+	wr(c, NVME_CC, 0);
+	ready(c, 0);
+	wr(c, NVME_ASQ, 0xfffff000);
+	wr(c, NVME_CC, 0x00460001);
+	ready(c, NVME_CSTS_CFS);
+	wr(c, NVME_CC, 0);
+	ready(c, 0);
+	enable(c);
+	ready(c, NVME_CSTS_RDY);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_identify),      T(test_read_write), T(test_depth),
+		T(test_zero_and_trim), T(test_refusals),   T(test_events),
+		T(test_shadow),	       T(test_reset),	   T(test_bad_enable),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
