@@ -4,12 +4,12 @@
 #include <string.h>
 #include "rig.h"
 
-uint32_t rig_rnd(struct rig *r, uint32_t below)
+uint32_t rig_rnd(uint64_t *seed, uint32_t below)
 {
-	r->seed ^= r->seed << 13;
-	r->seed ^= r->seed >> 7;
-	r->seed ^= r->seed << 17;
-	return (uint32_t)(r->seed >> 33) % below;
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 7;
+	*seed ^= *seed << 17;
+	return (uint32_t)(*seed >> 33) % below;
 }
 
 void rig_queue(struct rig *r)
@@ -68,6 +68,7 @@ void rig_up(struct rig *r, const struct vqd_cfg *flavour)
 {
 	memset(r, 0, sizeof(*r));
 	r->seed = 0x9e3779b97f4a7c15ull + flavour->size;
+	r->dev_seed = r->seed * 3;
 	r->cfg = *flavour;
 	assert_true(vqd_area(flavour) <= RIG_AREA);
 	r->ram = aligned_alloc(4096, RIG_BYTES);
@@ -109,7 +110,7 @@ static void shape(struct rig *r, unsigned int i, struct iovec *iov, unsigned int
 
 	b->out_len = b->in_len = 0;
 	for (unsigned int k = 0; k < nout + nin; k++) {
-		uint32_t len = 1 + rig_rnd(r, RIG_BUF / RIG_IOV - 1);
+		uint32_t len = 1 + rig_rnd(&r->seed, RIG_BUF / RIG_IOV - 1);
 
 		iov[k] = (struct iovec){ p, len };
 		*(k < nout ? &b->out_len : &b->in_len) += len;
@@ -127,8 +128,8 @@ bool rig_add(struct rig *r)
 		i++;
 	if (i == RIG_BUFS)
 		return false;
-	nout = rig_rnd(r, most / 2 + 1);
-	nin = most - nout ? rig_rnd(r, most - nout + 1) : 0;
+	nout = rig_rnd(&r->seed, most / 2 + 1);
+	nin = most - nout ? rig_rnd(&r->seed, most - nout + 1) : 0;
 	if (!(nout + nin))
 		nin = 1;
 	shape(r, i, iov, nout, nin);
@@ -198,7 +199,7 @@ void rig_push(struct rig *r, unsigned int which)
 	struct rig_buf *b = &r->buf[h->buf];
 	uint8_t put[RIG_BUF];
 
-	b->written = rig_rnd(r, h->c.in_len + 1);
+	b->written = rig_rnd(&r->dev_seed, h->c.in_len + 1);
 	for (size_t k = 0; k < b->written; k++)
 		put[k] = mark(r, h->buf, k, true);
 	assert_int_equal(vq_iov_write(h->c.iov + h->c.nout, h->c.nin, 0, put, b->written),
@@ -240,7 +241,7 @@ void rig_shuffle(struct rig *r, unsigned int n)
 
 	for (unsigned int step = 0; got < n; step++) {
 		assert_true(step < 200 * n + 10000); /* else it got stuck */
-		switch (rig_rnd(r, 64)) {
+		switch (rig_rnd(&r->seed, 64)) {
 		case 0 ... 9:
 			if (added < n)
 				added += rig_add(r);
@@ -253,7 +254,7 @@ void rig_shuffle(struct rig *r, unsigned int n)
 			break;
 		case 30 ... 39:
 			if (r->nheld)
-				rig_push(r, r->cfg.in_order ? 0 : rig_rnd(r, r->nheld));
+				rig_push(r, r->cfg.in_order ? 0 : rig_rnd(&r->seed, r->nheld));
 			break;
 		case 40 ... 49:
 			rig_publish(r);

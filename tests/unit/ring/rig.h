@@ -12,6 +12,7 @@
 /*
  * A queue with both of its ends over one piece of memory, and buffers whose content follows from
  * where they are and how often they were used, so that either end can check what the other wrote.
+ * The ends may be in two threads: what they share is handed over by the ring itself.
  */
 #define RIG_GPA	  0x100000000ull
 #define RIG_BUFS  64u	/* buffers under way at most */
@@ -41,10 +42,10 @@ struct rig {
 		unsigned int buf;
 	} held[RIG_BUFS]; /* by the device, in order of the pops */
 	unsigned int nheld;
-	uint64_t seed, kicks, calls, pop_seq;
+	uint64_t seed, dev_seed, kicks, calls, pop_seq;
 };
 
-uint32_t rig_rnd(struct rig *r, uint32_t below);
+uint32_t rig_rnd(uint64_t *seed, uint32_t below);
 void rig_up(struct rig *r, const struct vqd_cfg *flavour);
 void rig_down(struct rig *r);
 void rig_track(struct rig *r); /* give it inflight memory */
