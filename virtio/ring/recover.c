@@ -125,6 +125,27 @@ static int only_singles(const struct look *l, unsigned int p)
 	return !rests && elems >= MIN(l->n - 1, SAMPLE);
 }
 
+/*
+ * No slot looks used: all are available, but for a rest at the beginning whose used element the
+ * driver has written over. A rest has an id that the driver had back, so if it is also that of a
+ * buffer further on, it is one.
+ */
+static int find_full(const struct look *l)
+{
+	struct vq_pdesc d, end = slot(l, 0);
+	unsigned int k = 0, chained = 0;
+
+	while ((end.flags & VQ_F_NEXT) && ++k < l->n)
+		end = slot(l, k);
+	for (unsigned int i = 0; i < l->n; i++) {
+		d = slot(l, i);
+		chained += !!(d.flags & VQ_F_NEXT);
+		if (i > k && d.id == end.id && !(d.flags & VQ_F_NEXT))
+			return (int)k + 1;
+	}
+	return chained || k == l->n ? -EUCLEAN : 0;
+}
+
 static int find_device(const struct look *l, bool in_order)
 {
 	unsigned int p = l->n;
@@ -138,7 +159,7 @@ static int find_device(const struct look *l, bool in_order)
 			p = i;
 	}
 	if (p == l->n)
-		return 0; /* all are available */
+		return find_full(l);
 	d = slot(l, p);
 	if (!memcmp(&d, &untouched, sizeof(d)))
 		return (int)p + 1; /* the ring is new here: nothing was ever used */
