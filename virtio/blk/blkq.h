@@ -26,6 +26,7 @@ struct blkq_cfg {
 	void *arg;
 };
 
+/** blkq_new() - threads as with struct disk_ring: all from blkq_start() to blkq_stop() on one. */
 int blkq_new(const struct blkq_cfg *c, struct blkq **out, struct err *e) __must_check;
 /** blkq_free() - drains what is in flight. */
 void blkq_free(struct blkq *b);
@@ -35,11 +36,17 @@ int blkq_start(struct blkq *b, const struct vq_mem *mem, const struct vq_cfg *cf
 	       struct vq_inflight *inflight) __must_check;
 void blkq_stop(struct blkq *b, uint16_t *avail_idx, uint16_t *used_idx);
 
-/** blkq_run() - take buffers, submit, complete; returns how much was done (0: nothing to do). */
+/** blkq_writethrough() - before blkq_start(): a write is done when it is on stable storage, for a
+ * driver that did not accept VIRTIO_BLK_F_FLUSH (5.2.6.2). */
+void blkq_writethrough(struct blkq *b, bool on);
+
+/** blkq_run() - one round: take buffers, submit, complete; returns how much was done. 0: nothing is
+ * to be done until a kick or a completion. */
 unsigned int blkq_run(struct blkq *b);
 /** blkq_arm() - about to sleep: want kicks and completions by eventfd; true: look again first. */
 bool blkq_arm(struct blkq *b);
-/** blkq_fd() - completions' eventfd. */
+/** blkq_fd() - completions' eventfd, signalled only between blkq_arm() and blkq_run(); whoever
+ * waits for it reads it (non-blocking). */
 int blkq_fd(const struct blkq *b);
 
 #define BLKQ_CFG_SIZE 96 /* struct virtio_blk_config, discard and write-zeroes fields included */

@@ -32,7 +32,8 @@ static int open_null(struct disk *d, const char *path, struct err *e)
 
 	if (ret || size < 512 || size > INT64_MAX)
 		return err_set(e, -EINVAL, "disk %s: the size is wrong: write it as null:8G", path);
-	d->info.null = d->info.discard = d->info.write_zeroes = true;
+	d->info.null = true;
+	d->info.discard = d->info.write_zeroes = !d->info.readonly;
 	d->info.block = d->info.phys_block = 512;
 	atomic_store(&d->size, ALIGN_DOWN(size, (uint64_t)512));
 	return 0;
