@@ -142,6 +142,25 @@ const struct sriov_owner_info *sriov_claim(const struct sriov_owner_info *o, siz
 	return NULL;
 }
 
+int sriov_owner_of(struct sriov *c, struct bdf fn, struct sriov_owner *who, bool *alive,
+		   struct err *e)
+{
+	const struct sriov_owner_info *found;
+	struct sriov_owner_info *o;
+	size_t n;
+	int rc = sriov_owners(c, &o, &n, e);
+
+	if (rc)
+		return rc;
+	found = sriov_claim(o, n, fn);
+	if (found) {
+		*who = found->owner;
+		*alive = found->alive;
+	}
+	sriov_owners_free(o, n);
+	return !!found;
+}
+
 char *sriov_owner_label(char buf[SRIOV_LABEL_MAX], const struct sriov_owner_info *o)
 {
 	if (o->owner.pid)

@@ -28,6 +28,10 @@ int sriov_owners(struct sriov *c, struct sriov_owner_info **out, size_t *n,
 		 struct err *e) __must_check;
 void sriov_owners_free(struct sriov_owner_info *o, size_t n);
 
+/** sriov_owner_of() - 1 and who has taken the function, by the journals; 0: nobody; -errno. */
+int sriov_owner_of(struct sriov *c, struct bdf fn, struct sriov_owner *who, bool *alive,
+		   struct err *e) __must_check;
+
 /** struct sriov_restored - what a restore did: owners finished, steps undone, steps left because
  * the value is no longer ours. */
 struct sriov_restored {
