@@ -165,6 +165,9 @@ int vm_ram_place(struct vm_ram *r, struct vm_mem *m, const struct vm_range *usab
  */
 void *vm_ram_ptr(const struct vm_ram *r, uint64_t gpa, uint64_t len);
 
+/** vm_ram_unplace() - take it out of the map again, also what a failed vm_ram_place() left. */
+void vm_ram_unplace(struct vm_ram *r, struct vm_mem *m);
+
 /** vm_ram_free() - take it out of the map and unmap it; idempotent. */
 void vm_ram_free(struct sys *s, struct vm_ram *r, struct vm_mem *m);
 

@@ -288,7 +288,7 @@ int vm_ram_place(struct vm_ram *r, struct vm_mem *m, const struct vm_range *usab
 		if (!bad)
 			bad = vm_mem_add(m, g, e);
 		if (bad)
-			return bad; /* vm_ram_free() takes back what was placed */
+			return bad; /* vm_ram_unplace() takes back what was placed */
 	}
 	return 0;
 }
@@ -307,13 +307,19 @@ void *vm_ram_ptr(const struct vm_ram *r, uint64_t gpa, uint64_t len)
 	return NULL;
 }
 
-void vm_ram_free(struct sys *s, struct vm_ram *r, struct vm_mem *m)
+void vm_ram_unplace(struct vm_ram *r, struct vm_mem *m)
 {
-	while (m && r->nsegs) {
+	while (r->nsegs) {
 		r->nsegs--;
 		vm_mem_del(m, &r->seg[r->nsegs]);
 		vm_mem_unclaim(m, &r->claim[r->nsegs]);
 	}
+}
+
+void vm_ram_free(struct sys *s, struct vm_ram *r, struct vm_mem *m)
+{
+	if (m)
+		vm_ram_unplace(r, m);
 	if (r->hva)
 		sys_munmap(s, r->hva, r->map_size);
 	r->hva = NULL;

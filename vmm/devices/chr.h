@@ -79,6 +79,17 @@ void chr_rx_more(struct chr *c);
 /** chr_flush() - write out what is buffered; gives up after 2 s without progress. Loop's thread. */
 void chr_flush(struct chr *c);
 
+#define CHR_PTY_MAX 32
+
+/**
+ * chr_pty() - a pseudo terminal in raw mode, for who serves one without a chr
+ * @master: not blocking; @slave: to be held open as well, since a master whose slave nobody has
+ * open reports hang-ups without end; both -1 on failure
+ * @path: of the slave, "/dev/pts/5"
+ */
+int chr_pty(struct sys *s, int *master, int *slave, char path[CHR_PTY_MAX],
+	    struct err *e) __must_check;
+
 /** chr_path() - "/dev/pts/5" of a pty, else NULL. */
 const char *chr_path(const struct chr *c);
 

@@ -88,36 +88,47 @@ static int open_stdio(struct chr *c, struct chr_tty *tty, struct err *e)
 	return 0;
 }
 
-/* The slave stays open here as well: a master whose slave nobody has open reports hang-ups without
- * end. */
-static int open_pty(struct chr *c, struct err *e)
+int chr_pty(struct sys *s, int *master, int *slave, char path[CHR_PTY_MAX], struct err *e)
 {
 	struct termios t;
 	int ret, zero = 0;
 	unsigned int n;
 
-	ret = c->in.fd =
-		sys_open(c->sys, "/dev/ptmx", O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+	*slave = -1;
+	ret = *master = sys_open(s, "/dev/ptmx", O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
 	if (ret < 0)
-		return err_sys(e, ret, "serial: no pseudo terminal (/dev/ptmx)");
-	c->in.owned = true;
-	ret = sys_ioctl(c->sys, c->in.fd, TIOCSPTLCK, &zero);
+		return err_sys(e, ret, "no pseudo terminal (/dev/ptmx)");
+	ret = sys_ioctl(s, *master, TIOCSPTLCK, &zero);
 	if (ret >= 0)
-		ret = sys_ioctl(c->sys, c->in.fd, TIOCGPTN, &n);
+		ret = sys_ioctl(s, *master, TIOCGPTN, &n);
 	if (ret >= 0) {
-		snprintf(c->path, sizeof(c->path), "/dev/pts/%u", n);
-		ret = c->peer_fd = sys_open(c->sys, c->path, O_RDWR | O_NOCTTY | O_CLOEXEC, 0);
+		snprintf(path, CHR_PTY_MAX, "/dev/pts/%u", n);
+		ret = *slave = sys_open(s, path, O_RDWR | O_NOCTTY | O_CLOEXEC, 0);
 	}
 	if (ret >= 0)
-		ret = sys_ioctl(c->sys, c->peer_fd, TCGETS, &t);
+		ret = sys_ioctl(s, *slave, TCGETS, &t);
 	if (ret >= 0) {
 		/* No echo: the guest would hear itself. */
 		raw_mode(&t);
 		t.c_oflag &= ~OPOST;
-		ret = sys_ioctl(c->sys, c->peer_fd, TCSETS, &t);
+		ret = sys_ioctl(s, *slave, TCSETS, &t);
 	}
-	if (ret < 0)
-		return err_sys(e, ret, "serial: pseudo terminal");
+	if (ret >= 0)
+		return 0;
+	sys_close(s, slave);
+	sys_close(s, master);
+	return err_sys(e, ret, "pseudo terminal");
+}
+
+static int open_pty(struct chr *c, struct err *e)
+{
+	int ret = chr_pty(c->sys, &c->in.fd, &c->peer_fd, c->path, e);
+
+	if (ret) {
+		err_prefix(e, "serial: ");
+		return ret;
+	}
+	c->in.owned = true;
 	c->online = true;
 	return 0;
 }
