@@ -197,8 +197,9 @@ const struct cmd cmd_ctl = {
 	.operands = "SOCKET COMMAND [ARGUMENT...]",
 	.about =
 		"Sends COMMAND to the machine whose control socket (run --control) is SOCKET. Commands: ports (plan, "
-		"mode, host and guest address, group, interrupts of each port), dma (all that devices can reach), stat "
-		"(exits, trapped accesses, interrupts), pause, resume, powerdown (the ACPI power button), quit",
+		"mode, host and guest address, state, interrupts of each port), dma (all that devices can reach), stat "
+		"(exits, trapped accesses, interrupts, queues), resize PORT (the file behind a disk has another size), link "
+		"PORT up|down, pause, resume, powerdown (the ACPI power button), quit",
 	.opts = ctl_opts,
 	.complete = "ctl",
 	.fn = ctl_main,

@@ -11,6 +11,7 @@
 #include "cmd/plan_priv.h"
 #include "iommu/group.h"
 #include "sriov/bind.h"
+#include "sriov/own.h"
 #include "sriov/vf.h"
 
 #define CLASS_BRIDGE 0x06 /* base class of PCI bridges, PCI code and ID assignment 1.7 */
@@ -22,16 +23,22 @@ static int name_any(void *arg, const char *name)
 	return 1;
 }
 
+static int check_iommu(struct planner *pl, struct err *e)
+{
+	if (sys_listdir(pl->sys, "/sys/kernel/iommu_groups", name_any, NULL) > 0)
+		return 0;
+	return err_set(e, -ENXIO,
+		       "no IOMMU is active: switch it on in the firmware (VT-d, AMD-Vi) and boot "
+		       "with intel_iommu=on or amd_iommu=on");
+}
+
 /* What any assigned device needs of the host. */
 static int check_host(struct planner *pl, struct err *e)
 {
-	int fd, ret;
+	int fd, ret = check_iommu(pl, e);
 
-	if (sys_listdir(pl->sys, "/sys/kernel/iommu_groups", name_any, NULL) <= 0)
-		return err_set(
-			e, -ENXIO,
-			"no IOMMU is active: switch it on in the firmware (VT-d, AMD-Vi) and boot "
-			"with intel_iommu=on or amd_iommu=on");
+	if (ret)
+		return ret;
 	if (!sys_exists(pl->sys, "/sys/bus/pci/drivers/%s", SRIOV_VFIO_DRIVER))
 		return err_set(e, -ENODEV, "the driver %s is not loaded: modprobe %s",
 			       SRIOV_VFIO_DRIVER, SRIOV_VFIO_DRIVER);
@@ -54,6 +61,18 @@ static const struct plan *planned_for(const struct planner *pl, struct bdf b)
 		if (pl->plans[i].viable && pl->plans[i].fn_known && bdf_eq(pl->plans[i].fn, b))
 			return &pl->plans[i];
 	return NULL;
+}
+
+/* A machine that has the function keeps a journal of it, which tells more than an open group. */
+static int check_owner(struct planner *pl, struct bdf b, const char *label, struct err *e)
+{
+	struct sriov_owner who;
+	bool alive;
+	int ret = sriov_owner_of(pl->sriov, b, &who, &alive, e);
+
+	if (ret <= 0 || !alive)
+		return MIN(ret, 0); /* what the dead left is undone when something is taken */
+	return err_set(e, -EBUSY, "%s belongs to %s (pid %d)", label, who.name, (int)who.pid);
 }
 
 /* A disk port must not get a NIC, however free it is. */
@@ -127,6 +146,9 @@ static int plan_fn(struct planner *pl, struct plan *p, struct err *e)
 		ret = check_settings(p->spec, &fn, label, e);
 	if (!ret)
 		ret = check_group(pl, &fn, e);
+	if (ret)
+		return ret;
+	ret = check_owner(pl, fn.bdf, label, e);
 	if (ret)
 		return ret;
 	ret = sriov_fn_in_use(pl->sriov, &fn, why, sizeof(why));
@@ -250,8 +272,12 @@ static int plan_pf(struct planner *pl, struct plan *p, struct err *e)
 	ret = check_kind(p->spec, pf.fn.kind, label, e);
 	if (!ret)
 		ret = check_link(pl, &pf, label, e);
+	if (!ret)
+		ret = check_iommu(pl, e);
 	if (!ret && pf.fn.group < 0)
-		ret = err_set(e, -ENXIO, "%s is in no IOMMU group: no IOMMU is active for it",
+		ret = err_set(e, -ENXIO,
+			      "%s is in no IOMMU group: the firmware says that no IOMMU is in "
+			      "front of it (pick another device)",
 			      label);
 	if (!ret)
 		ret = pf.numvfs ? plan_free_vf(pl, p, &pf, label, e)

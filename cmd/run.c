@@ -97,7 +97,7 @@ static int ram_up(struct run *r, struct err *e)
 		.page = (enum vm_page)r->o.page,
 		.node = r->o.node_given ? (int)r->o.node : -1,
 		/* An assigned device pins all of it: taken at once, it comes in huge pages. */
-		.prefault = r->o.prefault || r->o.nports,
+		.prefault = r->o.prefault || run_pins(r),
 		.progress = ram_progress,
 	};
 	int ret = vm_ram_alloc(r->sys, &r->vm.ram, &cfg, e);
@@ -157,13 +157,15 @@ static const struct run_step {
 	{ "signals", run_sig_up, run_sig_down },
 	{ "plan", run_plan, NULL },
 	{ "control socket", ctl_up, ctl_down },
+	{ "I/O threads", run_io_up, run_io_down },
 	{ "machine", vm_up, vm_down },
 	{ "memory", ram_up, NULL },
 	{ "ports: take", run_take, run_give_back },
-	{ "ports: open", run_vfio_open, run_vfio_close },
+	{ "ports: open", run_open, run_close },
 	{ "memory: place", run_ram_place, NULL },
 	{ "devices", pci_up, NULL },
 	{ "ports: attach", run_ports_add, NULL },
+	{ "virtio", run_virtio_add, NULL },
 	{ "vCPUs", cpus_up, NULL },
 	{ "start", start_up, start_down },
 };
@@ -252,7 +254,7 @@ static int run_explain(struct run *r, struct err *e)
 
 static int run_main(struct sys *s, const struct cmd *c, int argc, char **argv)
 {
-	struct run r = { .sys = s, .sigfd = -1 };
+	struct run r = { .sys = s, .sigfd = -1, .console_slave = -1 };
 	struct err e = { 0 };
 	int rest, status = CMD_USAGE;
 

@@ -45,6 +45,17 @@ static int check_small_pages(struct run *r, struct err *e)
 	return 0;
 }
 
+/* Nothing is planned yet: could a port pin the memory? */
+static bool may_pin(const struct run *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->o.nports; i++)
+		if (port_names(r->o.ports[i], PORT_VFIO))
+			return true;
+	return false;
+}
+
 /* For who asked for huge pages. Guest RAM is a memfd, and those have a switch of their own; Debian
  * has it on "never". Memory that is taken at once gets its huge pages all the same
  * (vmm/core/ram.c). */
@@ -53,7 +64,7 @@ static void warn_thp(struct run *r)
 	static const char path[] = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
 	char v[128];
 
-	if (!r->o.page_given || r->o.page != VM_PAGE_THP || r->o.prefault || r->o.nports ||
+	if (!r->o.page_given || r->o.page != VM_PAGE_THP || r->o.prefault || may_pin(r) ||
 	    sys_file_read(r->sys, v, sizeof(v), path) < 0)
 		return;
 	if (strstr(v, "[never]") || strstr(v, "[deny]"))

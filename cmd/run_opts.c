@@ -2,24 +2,50 @@
 #include "cmd/run_opts.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "cmd/hide.h"
 #include "vmm/core/vm.h"
+
+#define DISK_SERIAL_MAX 20 /* virtio 1.2, 5.2.6: a string of 20 bytes */
 
 /* Offsets of a port's and of the run's options. */
 #define P(m) offsetof(struct port_spec, m)
 #define R(m) offsetof(struct run_opts, m)
 
-/* Only modes that work are listed; the order is that of enum port_mode. */
-static const char *const mode_names[] = { "auto", "vfio", NULL };
+/* In the order of enum port_mode. */
+static const char *const mode_names[] = { "auto", "vfio", "vhost-user", "virtio", NULL };
+static const char *const role_names[] = { "client", "server", NULL };
+
+static int parse_hide_net(void *target, const char *text, struct err *e)
+{
+	return hide_parse(false, text, &((struct port_spec *)target)->hide, e);
+}
+
+static int parse_hide_disk(void *target, const char *text, struct err *e)
+{
+	return hide_parse(true, text, &((struct port_spec *)target)->hide, e);
+}
 
 /* Rows that every kind of port has, said once. */
-#define PORT_OPT_MODE                                                                             \
-	{                                                                                         \
-		"mode", OPT_ENUM, .off = P(mode), .choices = mode_names,                          \
-				  .help = "how the guest gets it; auto: the first that is viable" \
+#define PORT_OPT_MODE                                                                                  \
+	{                                                                                              \
+		"mode", OPT_ENUM,                                                                      \
+			.off = P(mode), .choices = mode_names,                                         \
+			.help = "how the guest gets it; auto: the first that is viable, in this order" \
+	}
+
+#define PORT_OPTS_VHOST_USER                                                                  \
+	{ "socket",	      OPT_STR,                                                        \
+	  .off = P(socket),   .arg = "PATH",                                                  \
+	  .complete = "file", .help = "vhost-user: socket of the backend" },                  \
+	{                                                                                     \
+		"role", OPT_ENUM,                                                             \
+			.off = P(server), .given = P(server_given), .choices = role_names,    \
+			.help = "vhost-user: connect to the socket, or listen on it (client)" \
 	}
 
 #define PORT_OPTS_VF                                                                         \
@@ -40,7 +66,7 @@ static const struct opt net_opts[] = {
 	  .help = "take a free VF of this physical function, or make VFs" },
 	{ "bdf", OPT_BDF, .off = P(bdf), .given = P(bdf_given), .complete = "pci",
 	  .help = "this PCI function as it is: a VF, or a whole device" },
-	{ "mac", OPT_MAC, .off = P(mac), .given = P(mac_given), .help = "address of the VF" },
+	{ "mac", OPT_MAC, .off = P(mac), .given = P(mac_given), .help = "address of the port" },
 	{ "vlan", OPT_U32, .off = P(vlan), .given = P(vlan_given), .max = 4094,
 	  .help = "VLAN the PF tags the VF's packets with, 0: none" },
 	{ "trust", OPT_BOOL, .off = P(trust), .given = P(trust_given),
@@ -52,6 +78,13 @@ static const struct opt net_opts[] = {
 	{ "link", OPT_ENUM, .off = P(link), .given = P(link_given), .choices = cmd_link_names,
 	  .help = "what the VF sees of the PF's link" },
 	PORT_OPTS_VF,
+	PORT_OPTS_VHOST_USER,
+	{ "tap", OPT_STR, .off = P(tap), .arg = "IFNAME", .complete = "netdev",
+	  .help = "virtio: tap interface of the host; made when it is not there" },
+	{ "queues", OPT_U32, .off = P(queues), .given = P(queues_given), .min = 1,
+	  .max = PORT_QUEUES_MAX, .help = "vhost-user, virtio: pairs of queues (1)" },
+	{ "hide", OPT_FN, .fn = parse_hide_net, .arg = "NAME:NAME...",
+	  .help = "vhost-user, virtio: features not offered: " HIDE_RING ", " HIDE_NET },
 	{ .type = OPT_END },
 };
 
@@ -64,8 +97,18 @@ static const struct opt disk_opts[] = {
 	{ "bdf", OPT_BDF, .off = P(bdf), .given = P(bdf_given), .complete = "pci",
 	  .help = "this PCI function as it is: a VF, or a whole device" },
 	{ "queues", OPT_U32, .off = P(queues), .given = P(queues_given), .min = 1, .max = 65534,
-	  .help = "I/O queues of the VF (as many as it may have)" },
+	  .help = "I/O queues: of a VF (as many as it may have), up to 16 of a virtio disk (1)" },
 	PORT_OPTS_VF,
+	PORT_OPTS_VHOST_USER,
+	{ "path", OPT_STR, .off = P(path), .arg = "FILE|null:SIZE", .complete = "file",
+	  .help = "virtio: file or block device; null: nothing behind it, to measure" },
+	{ "direct", OPT_BOOL, .off = P(direct), .given = P(direct_given),
+	  .help = "virtio: go past the host's page cache" },
+	{ "readonly", OPT_BOOL, .off = P(readonly), .help = "virtio: the guest cannot write" },
+	{ "serial", OPT_STR, .off = P(serial), .arg = "TEXT",
+	  .help = "virtio: serial number, up to 20 bytes (the id)" },
+	{ "hide", OPT_FN, .fn = parse_hide_disk, .arg = "NAME:NAME...",
+	  .help = "vhost-user, virtio: features not offered: " HIDE_RING ", " HIDE_DISK },
 	{ .type = OPT_END },
 };
 
@@ -74,6 +117,14 @@ static const struct opt cpu_opts[] = {
 	  .required = true, .arg = "N", .help = "number of vCPUs, 1 to 16" },
 	{ "pin", OPT_LIST, .off = R(pin), .given = R(pin_given),
 	  .help = "host CPUs: the first vCPU runs on the first one, and so on" },
+	{ .type = OPT_END },
+};
+
+static const struct opt io_opts[] = {
+	{ "count", OPT_U32, .off = R(io_threads), .min = 1, .max = RUN_IO_MAX, .first = true,
+	  .required = true, .arg = "N", .help = "number of threads, 1 to 16" },
+	{ "pin", OPT_LIST, .off = R(io_pin), .given = R(io_pin_given),
+	  .help = "host CPUs: the first thread runs on the first one, and so on" },
 	{ .type = OPT_END },
 };
 
@@ -129,28 +180,48 @@ static int parse_memory(void *target, const char *text, struct err *e)
 	return opt_parse_kv(memory_opts, target, text, e);
 }
 
-/* Only the form is looked at here; the serial port's back end opens what is named. */
-static int parse_serial(void *target, const char *text, struct err *e)
+static int parse_io(void *target, const char *text, struct err *e)
 {
-	static const char *const words[] = { "stdio", "null", "pty", "file=", "unix=" };
-	struct run_opts *o = target;
+	return opt_parse_kv(io_opts, target, text, e);
+}
+
+/* Only the form is looked at here: what is named is opened later. words ends with NULL. */
+static int parse_chr(char **out, const char *const *words, const char *text, struct err *e)
+{
 	unsigned int i;
 
-	if (o->serial)
+	if (*out)
 		return err_set(e, -EINVAL, "given twice");
-	for (i = 0; i < ARRAY_SIZE(words); i++) {
+	for (i = 0; words[i]; i++) {
 		size_t n = strlen(words[i]);
 
 		if (words[i][n - 1] == '=' ? !strncmp(words[i], text, n) && text[n]
 					   : !strcmp(words[i], text))
 			break;
 	}
-	if (i == ARRAY_SIZE(words))
-		return err_set(e, -EINVAL,
-			       "\"%.60s\" is not one of stdio, null, pty, file=PATH, unix=PATH",
-			       text);
-	o->serial = strdup(text);
-	return o->serial ? 0 : err_set(e, -ENOMEM, "out of memory");
+	if (!words[i]) {
+		err_set(e, -EINVAL, "\"%.60s\" is not one of ", text);
+		for (i = 0; words[i]; i++)
+			err_append(e, "%s%s%s", i ? ", " : "", words[i],
+				   strchr(words[i], '=') ? "PATH" : "");
+		return -EINVAL;
+	}
+	*out = strdup(text);
+	return *out ? 0 : err_set(e, -ENOMEM, "out of memory");
+}
+
+static int parse_serial(void *target, const char *text, struct err *e)
+{
+	static const char *const words[] = { "stdio", "null", "pty", "file=", "unix=", NULL };
+
+	return parse_chr(&((struct run_opts *)target)->serial, words, text, e);
+}
+
+static int parse_console(void *target, const char *text, struct err *e)
+{
+	static const char *const words[] = { "pty", "file=", NULL };
+
+	return parse_chr(&((struct run_opts *)target)->console, words, text, e);
 }
 
 /* The command line of "sluice run": help, manual and completion come from here too. */
@@ -167,6 +238,12 @@ const struct opt run_opt_table[] = {
 	  .help = "guest memory (512M, transparent hugepages)" },
 	{ "serial", OPT_FN, .fn = parse_serial, .arg = "stdio|null|pty|file=PATH|unix=PATH",
 	  .help = "where the first serial port goes (stdio)" },
+	{ "console", OPT_FN, .fn = parse_console, .arg = "pty|file=PATH",
+	  .help = "a virtio console, and where it goes (none)" },
+	{ "rng", OPT_BOOL, .off = R(rng),
+	  .help = "a virtio entropy device, fed by the host (off)" },
+	{ "io-threads", OPT_SUB, .fn = parse_io, .sub = io_opts, .arg = "N[,pin=LIST]",
+	  .help = "threads that serve virtio devices (1)" },
 	{ "net", OPT_SUB, .fn = parse_net, .sub = net_opts, .many = true, .group = "Ports",
 	  .help = "a network port" },
 	{ "disk", OPT_SUB, .fn = parse_disk, .sub = disk_opts, .many = true,
@@ -190,13 +267,48 @@ const struct opt run_opt_table[] = {
 void run_opts_init(struct run_opts *o)
 {
 	*o = (struct run_opts){
-		.cpus = 1, .memory = MIB(512), .page = VM_PAGE_THP, .log = LOG_WARN
+		.cpus = 1,
+		.memory = MIB(512),
+		.page = VM_PAGE_THP,
+		.io_threads = 1,
+		.log = LOG_WARN,
 	};
 }
 
 const char *port_kind_name(enum port_kind k)
 {
 	return k == PORT_NET ? "net" : "disk";
+}
+
+const char *port_mode_name(enum port_mode m)
+{
+	return mode_names[m];
+}
+
+bool port_names(const struct port_spec *s, enum port_mode m)
+{
+	switch (m) {
+	case PORT_VFIO:
+		return s->pf || s->bdf_given;
+	case PORT_VHOST_USER:
+		return s->socket;
+	case PORT_VIRTIO:
+		return s->tap || s->path;
+	default:
+		return true;
+	}
+}
+
+const char *port_keys(enum port_kind k, enum port_mode m)
+{
+	switch (m) {
+	case PORT_VFIO:
+		return "pf= or bdf=";
+	case PORT_VHOST_USER:
+		return "socket=";
+	default:
+		return k == PORT_NET ? "tap=" : "path=";
+	}
 }
 
 /* Names become parts of file names and of tables. */
@@ -230,18 +342,77 @@ static int id_make(struct run_opts *o, struct port_spec *p)
 	return p->id ? 0 : -ENOMEM;
 }
 
+/* What was named must fit the mode asked for. auto: anything, but something. */
+static int check_named(const struct port_spec *p, struct err *e)
+{
+	enum port_mode mode = (enum port_mode)p->mode, m;
+	bool any = false;
+
+	if (!port_names(p, mode))
+		return err_set(e, -EINVAL, "mode=%s: say which device: %s", mode_names[mode],
+			       port_keys(p->kind, mode));
+	for (m = PORT_AUTO + 1; m < PORT_MODES; m++) {
+		any |= port_names(p, m);
+		if (mode != PORT_AUTO && mode != m && port_names(p, m))
+			return err_set(e, -EINVAL, "%s is for mode=%s, and mode=%s is asked for",
+				       port_keys(p->kind, m), mode_names[m], mode_names[mode]);
+	}
+	if (any)
+		return 0;
+	return err_set(e, -EINVAL,
+		       "say which device: pf= (take a VF of it), bdf= (this function), socket= "
+		       "(vhost-user) or %s (virtio)",
+		       port_keys(p->kind, PORT_VIRTIO));
+}
+
+/* Keys that mean nothing without another one. */
+static int check_needs(const struct port_spec *p, struct err *e)
+{
+	bool virtio = p->socket || p->tap || p->path;
+	const struct {
+		bool given, has;
+		const char *key, *needs;
+	} rule[] = {
+		{ p->vfs, p->pf, "vfs=", "pf=" },
+		{ p->vf_token, p->pf || p->bdf_given, "vf-token=", "pf= or bdf=" },
+		{ p->force_no_reset, p->pf || p->bdf_given, "force-no-reset=", "pf= or bdf=" },
+		{ p->server_given, p->socket, "role=", "socket=" },
+		{ p->direct_given, p->path, "direct=", "path=" },
+		{ p->readonly, p->path, "readonly=", "path=" },
+		{ p->serial, p->path, "serial=", "path=" },
+		{ p->hide, virtio,
+		  "hide=", p->kind == PORT_NET ? "socket= or tap=" : "socket= or path=" },
+		{ p->queues_given && p->kind == PORT_NET, virtio, "queues=", "socket= or tap=" },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(rule); i++)
+		if (rule[i].given && !rule[i].has)
+			return err_set(e, -EINVAL, "%s needs %s", rule[i].key, rule[i].needs);
+	return 0;
+}
+
 /* What is wrong whatever the host looks like; the planner judges the rest. */
 static int port_check(const struct port_spec *p, struct err *e)
 {
-	bool vf_only = p->vfs;
+	int ret = check_named(p, e);
 
-	if (!p->pf && !p->bdf_given)
-		return err_set(e, -EINVAL,
-			       "say which device: pf= (take a VF of it) or bdf= (this function)");
+	if (!ret)
+		ret = check_needs(p, e);
+	if (ret)
+		return ret;
 	if (p->pf && p->bdf_given)
 		return err_set(e, -EINVAL, "pf= and bdf= exclude each other");
-	if (vf_only && !p->pf)
-		return err_set(e, -EINVAL, "vfs= needs pf=");
+	if (p->readonly && (p->pf || p->bdf_given || p->socket))
+		return err_set(e, -EINVAL,
+			       "readonly= can be promised for path= alone, and another device is "
+			       "named too");
+	if (p->serial && strlen(p->serial) > DISK_SERIAL_MAX)
+		return err_set(e, -EINVAL, "serial: \"%.60s\" is longer than %d bytes", p->serial,
+			       DISK_SERIAL_MAX);
+	if (p->tap && strlen(p->tap) >= IFNAMSIZ)
+		return err_set(e, -EINVAL, "tap: \"%.60s\" is longer than %d bytes", p->tap,
+			       IFNAMSIZ - 1);
 	if (p->mac_given && mac_is_zero(&p->mac))
 		return err_set(e, -EINVAL, "mac: the address must not be zero");
 	if (p->mac_given && mac_is_multicast(&p->mac))
@@ -291,5 +462,6 @@ void run_opts_free(struct run_opts *o)
 	o->nports = 0;
 	opt_free(run_opt_table, o);
 	free(o->serial);
-	o->serial = NULL;
+	free(o->console);
+	o->serial = o->console = NULL;
 }

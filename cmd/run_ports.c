@@ -1,11 +1,23 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Ports: from plan to devices, and back. Every error names the port. */
+/*
+ * Ports, from plan to device, and back. All ports go through the same phases; what a phase does is
+ * the business of the port's mode (struct port_ops). A phase that fails takes its port back to the
+ * beginning, gives back what was taken, and lets the planner name the next mode; the port then
+ * catches up with the others. So the order of ports, and their PCI slots, are those of the command
+ * line whatever becomes of them. Every error names the port.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cmd/run_priv.h"
+
+static const struct port_ops *const port_modes[PORT_MODES] = {
+	[PORT_VFIO] = &port_vfio,
+	[PORT_VHOST_USER] = &port_vhost_user,
+	[PORT_VIRTIO] = &port_virtio,
+};
 
 /* A wait of seconds should not look like a hang; a log has no use for it. */
 static void wait_progress(void *arg, const char *what)
@@ -17,6 +29,45 @@ static void wait_progress(void *arg, const char *what)
 static bool wait_stop(void *arg)
 {
 	return run_sig_pending(arg);
+}
+
+/* The plan chose; what was refused on the way there is said, for it may surprise. */
+static void mode_set(struct run_port *p)
+{
+	enum port_mode m = plan_mode(p->plan);
+	struct err why;
+
+	p->ops = (p->run->modes ? p->run->modes : port_modes)[m];
+	plan_refusals(p->plan, &why);
+	if (why.code && !p->run->o.explain) /* else the table says it */
+		log_warn(&p->run->log, "port %s: comes up in mode %s, since %s", p->spec->id,
+			 port_mode_name(m), why.text);
+}
+
+/* FNV-1a. */
+static uint64_t hash(uint64_t h, const char *s)
+{
+	for (; *s; s++)
+		h = (h ^ (uint8_t)*s) * 0x100000001b3;
+	return h;
+}
+
+/*
+ * An address for a port without one: the same at every start of a machine with a name, so that its
+ * guest knows the interface again; machines without names get another one each time.
+ */
+static struct mac mac_make(struct run *r, const struct port_spec *s)
+{
+	uint64_t h = hash(0xcbf29ce484222325, r->name);
+	struct mac m;
+
+	h = hash(hash(h, "/"), s->id);
+	if (!r->o.name)
+		h ^= (uint64_t)getpid() << 32 ^ sys_now_ns(r->sys);
+	h = (h ^ h >> 29) * 0xbf58476d1ce4e5b9;
+	memcpy(m.b, &h, sizeof(m.b));
+	m.b[0] = (m.b[0] & 0xfc) | 0x02; /* local, not multicast */
+	return m;
 }
 
 /* All ports are planned, also after one was refused: --explain shows the whole table. */
@@ -39,37 +90,104 @@ int run_plan(struct run *r, struct err *e)
 		struct run_port *p = &r->ports[i];
 
 		*p = (struct run_port){ .run = r, .spec = r->o.ports[i] };
+		if (p->spec->kind == PORT_NET)
+			p->mac = p->spec->mac_given ? p->spec->mac : mac_make(r, p->spec);
 		p->plan = plan_port(&r->planner, p->spec);
-		if (!p->plan->viable && !ret)
+		if (p->plan->viable)
+			mode_set(p);
+		else if (!ret)
 			ret = plan_fail(p->plan, e);
 	}
 	return ret;
 }
 
-/* From what the user typed to what the SR-IOV module is asked for. */
-static void take_request(const struct port_spec *s, struct sriov_take *t)
+bool run_pins(const struct run *r)
 {
-	*t = (struct sriov_take){
-		.pf = s->pf,
-		.bdf = s->bdf_given ? &s->bdf : NULL,
-		.kind = s->kind == PORT_NET ? SRIOV_NET : SRIOV_NVME,
-		.count = s->vfs,
-		.vq = s->queues_given ? s->queues + 1 : 0, /* the admin queue is one of them */
-		.set = {
-			.has_mac = s->mac_given,
-			.mac = s->mac,
-			.has_vlan = s->vlan_given,
-			.vlan = (uint16_t)s->vlan,
-			.has_trust = s->trust_given,
-			.trust = s->trust,
-			.has_spoofchk = s->spoofchk_given,
-			.spoofchk = s->spoofchk,
-			.has_rate = s->rate_given,
-			.rate = s->rate,
-			.has_link = s->link_given,
-			.link = (enum sriov_link)s->link,
-		},
-	};
+	unsigned int i;
+
+	for (i = 0; i < r->nports; i++)
+		if (r->ports[i].plan && r->ports[i].plan->viable &&
+		    plan_mode(r->ports[i].plan) == PORT_VFIO)
+			return true;
+	return false;
+}
+
+/* ---- one port ---- */
+
+/* One phase up. */
+static int port_step(struct run_port *p, struct err *e)
+{
+	int ret = 0;
+
+	switch (p->phase) {
+	case PORT_PLANNED:
+		ret = p->ops->take ? p->ops->take(p, e) : 0;
+		break;
+	case PORT_TAKEN:
+		ret = p->ops->open(p, e);
+		break;
+	case PORT_OPEN:
+		ret = vm_dev_add(&p->run->vm, p->dev, e);
+		if (ret)
+			p->dev = NULL; /* freed by the failed vm_dev_add() */
+		break;
+	case PORT_ADDED:
+		break;
+	}
+	if (!ret)
+		p->phase++;
+	return ret;
+}
+
+/* Back to the beginning, from any phase before PORT_ADDED. */
+static void port_undo(struct run_port *p)
+{
+	if (p->phase >= PORT_OPEN)
+		p->ops->close(p);
+	if (p->phase >= PORT_TAKEN && p->ops->give_back)
+		p->ops->give_back(p);
+	p->phase = PORT_PLANNED;
+}
+
+/* The mode failed: the port is undone and has its next one, or e says why there is none. */
+static int port_fall(struct run_port *p, const char *stage, struct err *e)
+{
+	port_undo(p);
+	if (e->code == -EINTR) {
+		err_prefix(e, "port %s: ", p->spec->id);
+		return e->code; /* the user wants no machine at all */
+	}
+	if (!plan_next(&p->run->planner, p->plan, stage, e))
+		return plan_fail(p->plan, e);
+	err_clear(e);
+	mode_set(p);
+	return 0;
+}
+
+static int port_to(struct run_port *p, enum port_phase want, struct err *e)
+{
+	static const char *const stage[] = { "take", "open", "attach" };
+	int ret = 0;
+
+	while (!ret && p->phase < want) {
+		enum port_phase at = p->phase;
+
+		if (port_step(p, e))
+			ret = port_fall(p, stage[at], e);
+	}
+	return ret;
+}
+
+/* ---- all ports ---- */
+
+static int ports_to(struct run *r, enum port_phase want, struct err *e)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < r->nports && !ret; i++)
+		ret = port_to(&r->ports[i], want, e);
+	return ret;
 }
 
 /*
@@ -78,95 +196,51 @@ static void take_request(const struct port_spec *s, struct sriov_take *t)
  */
 int run_take(struct run *r, struct err *e)
 {
-	struct sriov_take t;
-	unsigned int i;
-	int ret;
+	int ret = ports_to(r, PORT_TAKEN, e);
 
-	if (!r->nports)
-		return 0;
-	ret = sriov_journal_open(&r->sriov, r->name, &r->journal, e);
-	for (i = 0; i < r->nports && !ret; i++) {
-		struct run_port *p = &r->ports[i];
-
-		take_request(p->spec, &t);
-		ret = sriov_take(&r->sriov, r->journal, &t, &p->vf, e);
-		if (ret)
-			err_prefix(e, "port %s: ", p->spec->id);
-		else
-			p->taken = true;
-	}
 	if (ret)
 		run_give_back(r);
 	return ret;
 }
 
-/* In reverse. A failure here is told and left to "vf restore": the run itself is over. */
+/* In reverse. */
 void run_give_back(struct run *r)
 {
 	unsigned int i = r->nports;
 
-	if (!r->journal)
-		return;
-	while (i--) {
-		struct run_port *p = &r->ports[i];
-		struct err e = { 0 };
-
-		if (p->taken && sriov_release(&r->sriov, r->journal, &p->vf, &e))
-			log_err(&r->log,
-				"port %s: not all could be given back: %s ('sluice vf restore' tries again)",
-				p->spec->id, e.text);
-		p->taken = false;
-	}
-	sriov_journal_close(r->journal);
-	r->journal = NULL;
+	while (i--)
+		port_undo(&r->ports[i]);
 }
 
-/* Main loop, VM lock held. */
-static void port_event(void *arg, struct vm_dev *d, enum vfio_pci_event ev, const char *text)
+int run_open(struct run *r, struct err *e)
 {
-	struct run_port *p = arg;
+	int ret = ports_to(r, PORT_OPEN, e);
 
-	snprintf(p->event, sizeof(p->event), "%s", text);
-	log_warn(&p->run->log, "port %s: %s", p->spec->id, text);
-}
-
-/* Groups and devices; the first look at the hardware itself. Undone as a whole on failure. */
-int run_vfio_open(struct run *r, struct err *e)
-{
-	unsigned int i;
-	int ret;
-
-	if (!r->nports)
-		return 0;
-	ret = vfio_ctx_new(r->sys, &r->log, false, &r->vfio, e);
-	for (i = 0; i < r->nports && !ret; i++) {
-		struct run_port *p = &r->ports[i];
-		struct vfio_pci_opts o = {
-			.bdf = p->vf.fn.bdf,
-			.force_no_reset = p->spec->force_no_reset,
-			.vf_token = p->spec->vf_token,
-			.on_event = port_event,
-			.on_event_arg = p,
-		};
-
-		ret = vfio_ctx_add(r->vfio, p->spec->id, &o, &p->dev, e);
-		if (ret)
-			err_prefix(e, "port %s: ", p->spec->id);
-	}
 	if (ret)
-		run_vfio_close(r);
+		run_close(r);
 	return ret;
 }
 
-void run_vfio_close(struct run *r)
+/* Devices that are on the machine are freed with it; not so assigned functions, which end before
+ * the memory they reach. */
+void run_close(struct run *r)
 {
-	if (r->vfio)
-		vfio_ctx_free(r->vfio);
-	r->vfio = NULL;
+	unsigned int i = r->nports;
+
+	run_vfio_free(r);
+	while (i--) {
+		struct run_port *p = &r->ports[i];
+
+		if (p->phase == PORT_OPEN)
+			p->ops->close(p);
+		if (p->phase >= PORT_OPEN)
+			p->phase = PORT_TAKEN;
+		p->dev = NULL;
+	}
 }
 
 /* RAM goes where all devices reach it; BARs must stay below what the IOMMU can address too. */
-int run_ram_place(struct run *r, struct err *e)
+static int ram_place(struct run *r, struct err *e)
 {
 	struct vm_range *usable = NULL;
 	unsigned int n = 0;
@@ -182,19 +256,42 @@ int run_ram_place(struct run *r, struct err *e)
 	return ret;
 }
 
-/* Each function behind a root port of its own, in the order of the command line. */
-int run_ports_add(struct run *r, struct err *e)
+/* They share one I/O address space: what it cannot do, no assigned function can have. */
+static int vfio_fall(struct run *r, const struct err *why, struct err *e)
 {
 	unsigned int i;
-	int ret;
+	int ret = 0;
 
-	for (i = 0; i < r->nports; i++) {
-		ret = vm_dev_add(&r->vm, r->ports[i].dev, e);
-		if (ret) {
-			r->ports[i].dev = NULL; /* freed by the failed vm_dev_add() */
-			err_prefix(e, "port "); /* "net0: ..." */
-			return ret;
-		}
+	for (i = 0; i < r->nports && !ret; i++) {
+		struct run_port *p = &r->ports[i];
+
+		if (plan_mode(p->plan) != PORT_VFIO)
+			continue;
+		*e = *why;
+		ret = port_fall(p, "memory map", e);
+		if (!ret)
+			ret = port_to(p, PORT_OPEN, e);
 	}
-	return 0;
+	return ret;
+}
+
+int run_ram_place(struct run *r, struct err *e)
+{
+	uint64_t limit = r->vm.mem.gpa_limit;
+	struct err why;
+	int ret = ram_place(r, e);
+
+	if (!ret || !r->vfio)
+		return ret;
+	why = *e;
+	vm_ram_unplace(&r->vm.ram, &r->vm.mem);
+	r->vm.mem.gpa_limit = limit;
+	ret = vfio_fall(r, &why, e);
+	return ret ? ret : ram_place(r, e);
+}
+
+/* Each function behind a root port of its own. */
+int run_ports_add(struct run *r, struct err *e)
+{
+	return ports_to(r, PORT_ADDED, e);
 }

@@ -129,33 +129,20 @@ static json_t *config_of(struct vm *vm)
 			 "absent", (json_int_t)c->absent, "conf1", (json_int_t)c->conf1);
 }
 
-/* What a port cost the VMM: on the fast path all of these stand still. */
-static json_t *ports_of(struct run *r)
+json_t *run_stat_list(json_t *o, const char *name)
 {
-	json_t *a = json_array();
-	struct vfio_pci_info i;
-	unsigned int k, b;
+	if (!json_object_get(o, name))
+		json_object_set_new(o, name, json_array());
+	return json_object_get(o, name);
+}
 
-	for (k = 0; k < r->nports; k++) {
-		json_int_t reads = 0, writes = 0;
+static void ports_add(struct run *r, json_t *o)
+{
+	unsigned int k;
 
-		if (!r->ports[k].dev)
-			continue;
-		vfio_pci_info(r->ports[k].dev, &i);
-		for (b = 0; b < ARRAY_SIZE(i.bar); b++) {
-			reads += (json_int_t)i.bar[b].trapped_reads;
-			writes += (json_int_t)i.bar[b].trapped_writes;
-		}
-		json_array_append_new(
-			a, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:I}", "port",
-				     r->ports[k].spec->id, "bar_reads", reads, "bar_writes", writes,
-				     "mask_writes", (json_int_t)i.mask_writes, "config_reads",
-				     (json_int_t)i.cfg_reads, "config_writes",
-				     (json_int_t)i.cfg_writes, "vectors", (int)i.vectors_used,
-				     "resets", (json_int_t)i.resets, "refused",
-				     (json_int_t)i.refused));
-	}
-	return a;
+	for (k = 0; k < r->nports; k++)
+		if (r->ports[k].dev)
+			r->ports[k].ops->stat(&r->ports[k], o);
 }
 
 /* Calls of the IOMMU interface: as many maps as regions of RAM, and no more later. */
@@ -193,10 +180,9 @@ json_t *run_stat(struct run *r)
 		json_object_set_new(o, "accel_vm", accel_of(vm, NULL));
 		json_object_set_new(o, "regions", regions_of(vm));
 		json_object_set_new(o, "config", config_of(vm));
-		if (r->vfio) {
-			json_object_set_new(o, "ports", ports_of(r));
+		ports_add(r, o);
+		if (r->vfio)
 			json_object_set_new(o, "dma", dma_of(r));
-		}
 	}
 	vm_unlock(vm);
 	return o;

@@ -159,12 +159,14 @@ static void refused(struct fix *x, struct port_spec *s, int code, const char *wo
 
 static struct port_spec net_pf(const char *pf)
 {
-	return (struct port_spec){ .kind = PORT_NET, .id = "net0", .pf = (char *)pf };
+	return (struct port_spec){
+		.kind = PORT_NET, .mode = PORT_VFIO, .id = "net0", .pf = (char *)pf
+	};
 }
 
 static struct port_spec fn(enum port_kind kind, const char *bdf)
 {
-	struct port_spec s = { .kind = kind, .id = "p", .bdf_given = true };
+	struct port_spec s = { .kind = kind, .mode = PORT_VFIO, .id = "p", .bdf_given = true };
 
 	assert_int_equal(bdf_parse(&s.bdf, bdf), 0);
 	return s;
@@ -333,6 +335,205 @@ static void test_output(void **state)
 	json_decref(j);
 }
 
+/* A machine's own journal tells who has a VF, and more than an open group would. */
+static void test_owner(void **state)
+{
+	struct fix *x = *state;
+	struct port_spec s = fn(PORT_NET, "0000:01:10.0");
+
+	sriov_pf(x->f, "0000:01:00.0", "7", "1");
+	vf(x->f, "0000:01:00.0", "0000:01:10.0", 0, 10);
+	fakesys_file(x->f, "/run/sluice/web.812.40.journal",
+		     "{\"sluice-journal\":1,\"owner\":\"web\",\"pid\":812,\"start\":40}\n"
+		     "{\"step\":\"use\",\"group\":1,\"fn\":\"0000:01:10.0\",\"pf\":"
+		     "\"0000:01:00.0\",\"vf\":0,\"prior\":\"\",\"ours\":\"\"}\n");
+	put(x->f, "812 (s) S 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 40 1", "/proc/812/stat");
+	refused(x, &s, -EBUSY, "0000:01:10.0 (no driver) belongs to web (pid 812)");
+	s = net_pf("eth0");
+	refused(x, &s, -EBUSY, "0000:01:10.0 belongs to web (pid 812)");
+	fakesys_del(x->f, "/proc/812");
+	assert_true(plan(x, &s)->viable);
+}
+
+/* ---- several modes ---- */
+
+/* A port that names a VF and, behind it, a tap that does not exist yet. */
+static struct port_spec net_auto(struct fix *x)
+{
+	struct port_spec s = net_pf("eth0");
+
+	s.mode = PORT_AUTO;
+	s.tap = (char *)"tap0";
+	fakesys_file(x->f, "/dev/net/tun", "");
+	return s;
+}
+
+/* On virtio for this reason, and no other is told. */
+static struct plan *falls(struct fix *x, struct port_spec *s, const char *words)
+{
+	struct plan *p = plan_port(&x->pl, s);
+	struct err why;
+
+	if (!p->viable || plan_mode(p) != PORT_VIRTIO)
+		fail_msg("not on virtio: %s", p->tries[p->ntries - 1].why.text);
+	assert_int_equal(p->ntries, 3);
+	assert_false(p->fn_known || p->pf_known);
+	assert_int_equal(p->group, -1);
+	plan_refusals(p, &why);
+	if (strncmp(why.text, "vfio: ", 6) || !strstr(why.text, words) ||
+	    strstr(why.text, "vhost-user"))
+		fail_msg("\"%s\" does not say \"%s\"", why.text, words);
+	return p;
+}
+
+static void test_auto_reasons(void **state)
+{
+	struct fix *x = *state;
+	struct port_spec s = net_auto(x), other = net_auto(x);
+	struct plan *p = plan_port(&x->pl, &s);
+
+	assert_true(p->viable);
+	assert_int_equal(p->ntries, 1);
+	x->pl.nplans = 0;
+	fakesys_file(x->f, "/sys/class/net/eth0/flags", "0x1002");
+	p = falls(x, &s, "ip link set eth0 up");
+	assert_string_equal(p->what, "tap interface tap0, which will be made");
+	/* One tap is not for two ports. */
+	other.id = "net1";
+	p = plan_port(&x->pl, &other);
+	assert_false(p->viable);
+	assert_non_null(strstr(p->tries[2].why.text, "tap0 goes to port net0 already"));
+	fakesys_file(x->f, "/sys/class/net/eth0/flags", "0x1003");
+	put(x->f, "VmLck:\t0 kB\nCapEff:\t0000000000000000\n", "/proc/self/status");
+	fakesys_set_memlock(x->f, KIB(64));
+	x->pl.nplans = 0;
+	falls(x, &s, "the limit allows 64 KiB");
+	x->pl.nplans = 0;
+	fakesys_del(x->f, "/sys/kernel/iommu_groups");
+	falls(x, &s, "no IOMMU is active: switch it on in the firmware");
+}
+
+/* The two VFs go to the first two; what was refused does not count as taken. */
+static void test_auto_limited(void **state)
+{
+	struct fix *x = *state;
+	struct port_spec s = net_auto(x), t = net_pf("eth0");
+
+	s.vfs = t.vfs = 2;
+	s.vlan_given = true;
+	s.vlan = 7;
+	assert_true(plan(x, &t)->viable);
+	assert_true(plan(x, &t)->viable);
+	assert_non_null(strstr(falls(x, &s, "2 VFs of eth0")->what, "the host applies no vlan="));
+	refused(x, &t, -EBUSY, "2 VFs of eth0");
+}
+
+/* A mode that fails while it is set up is a refusal like others, and says where it failed. */
+static void test_half_way(void **state)
+{
+	struct fix *x = *state;
+	struct port_spec s = net_auto(x);
+	struct plan *p = plan_port(&x->pl, &s);
+	struct err why = { 0 }, e = { 0 };
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+	json_t *j;
+
+	assert_int_equal(plan_mode(p), PORT_VFIO);
+	err_set(&why, -EBUSY, "group 20 is open");
+	assert_true(plan_next(&x->pl, p, "open", &why));
+	assert_int_equal(plan_mode(p), PORT_VIRTIO);
+	assert_false(p->pf_known);
+	plan_print(&x->pl, f);
+	fclose(f);
+	assert_non_null(strstr(
+		text, "net0         vfio        no       failed at open: group 20 is open\n"));
+	assert_non_null(strstr(text, "             vhost-user  no       no socket= given\n"));
+	assert_non_null(strstr(text, "             virtio      yes      tap interface tap0"));
+	free(text);
+	j = plan_json(p);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(j, 0), "failed")),
+			    "open");
+	assert_true(json_is_null(json_object_get(json_array_get(j, 1), "failed")));
+	json_decref(j);
+	/* The last one too: all that was named is in the error. */
+	err_set(&why, -EPERM, "tap0 is not ours");
+	assert_false(plan_next(&x->pl, p, "open", &why));
+	assert_int_equal(plan_fail(p, &e), -ENODEV);
+	assert_string_equal(e.text,
+			    "port net0: no mode is viable; vfio: failed at open: group 20 is open; "
+			    "virtio: failed at open: tap0 is not ours");
+}
+
+/* With one mode asked for there is no other. */
+static void test_no_fallback(void **state)
+{
+	struct fix *x = *state;
+	struct port_spec s = net_auto(x);
+	struct err why = { 0 }, e = { 0 };
+	struct plan *p;
+
+	s.mode = PORT_VFIO;
+	p = plan_port(&x->pl, &s);
+	err_set(&why, -EBUSY, "group 20 is open");
+	assert_false(plan_next(&x->pl, p, "open", &why));
+	assert_int_equal(plan_fail(p, &e), -EBUSY);
+	assert_string_equal(e.text, "port net0: mode vfio: failed at open: group 20 is open");
+}
+
+static void test_tap(void **state)
+{
+	struct fix *x = *state;
+	struct port_spec s = { .kind = PORT_NET, .mode = PORT_VIRTIO, .id = "net0", .tap = "tap0" };
+
+	refused(x, &s, -ENOENT, "modprobe tun");
+	fakesys_file(x->f, "/dev/net/tun", "");
+	assert_true(plan(x, &s)->viable);
+	x->pl.nplans = 0;
+	s.tap = (char *)"eth0";
+	refused(x, &s, -EINVAL, "eth0 is no tap interface");
+	put(x->f, "0x1001", "/sys/class/net/tap0/tun_flags");
+	s.tap = (char *)"tap0";
+	refused(x, &s, -EINVAL, "is a tun interface");
+	put(x->f, "0x5002", "/sys/class/net/tap0/tun_flags");
+	assert_true(plan(x, &s)->viable);
+	x->pl.nplans = 0;
+	s.queues = 4;
+	refused(x, &s, -EINVAL, "multi_queue");
+	put(x->f, "0x5102", "/sys/class/net/tap0/tun_flags");
+	put(x->f, "1", "/sys/class/net/tap0/carrier");
+	refused(x, &s, -EBUSY, "another process has tap0 open");
+	put(x->f, "0", "/sys/class/net/tap0/carrier");
+	assert_true(plan(x, &s)->viable);
+}
+
+static void test_path(void **state)
+{
+	struct fix *x = *state;
+	struct port_spec s = { .kind = PORT_DISK, .mode = PORT_VIRTIO, .id = "a", .path = "/img" };
+	struct port_spec t = s;
+
+	refused(x, &s, -ENOENT, "/img");
+	fakesys_dir(x->f, "/img");
+	refused(x, &s, -EINVAL, "neither a file nor a block device");
+	fakesys_del(x->f, "/img");
+	fakesys_file(x->f, "/img", "data");
+	assert_true(plan(x, &s)->viable);
+	refused(x, &t, -EBUSY, "/img goes to port a already");
+	x->pl.nplans = 0;
+	s.readonly = t.readonly = true;
+	assert_non_null(strstr(plan(x, &s)->what, "/img, read-only"));
+	assert_true(plan(x, &t)->viable);
+	s.path = (char *)"null:7";
+	refused(x, &s, -EINVAL, "at least 512 bytes");
+	s.path = (char *)"null:1G";
+	assert_true(plan(x, &s)->viable);
+	assert_true(plan(x, &s)->viable);
+	s.queues = 17;
+	refused(x, &s, -EINVAL, "at most 16");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -341,6 +542,9 @@ int main(void)
 		T(test_new_vfs),  T(test_vfs_asked_for), T(test_existing_vfs),
 		T(test_group),	  T(test_wrong_things),	 T(test_host_lacks),
 		T(test_no_iommu), T(test_fail_nth),	 T(test_output),
+		T(test_owner),	  T(test_auto_reasons),	 T(test_auto_limited),
+		T(test_half_way), T(test_no_fallback),	 T(test_tap),
+		T(test_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

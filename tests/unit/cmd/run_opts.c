@@ -8,8 +8,10 @@
 #include <cmocka.h>
 
 #include "cmd/cmd.h"
+#include "cmd/hide.h"
 #include "cmd/run_opts.h"
 #include "sriov/netvf.h"
+#include "virtio/vio.h"
 #include "vmm/core/mem.h"
 
 static int parse(struct run_opts *o, struct err *e, char **argv)
@@ -83,6 +85,52 @@ static void test_all(void **state)
 	run_opts_free(&o);
 }
 
+static void test_virtio(void **state)
+{
+	struct run_opts o;
+	struct err e = { 0 };
+
+	assert_int_equal(
+		parse(&o, &e,
+		      ARGV("--net", "pf=eth0,socket=/s,role=server,tap=t,queues=4,hide=packed:mq",
+			   "--disk", "path=/p,direct=on,readonly=on,serial=abc,hide=event-idx",
+			   "--disk", "path=null:1G,mode=virtio", "--io-threads", "2,pin=4-5",
+			   "--rng", "--console", "file=/c")),
+		0);
+	assert_true(o.ports[0]->server && o.ports[0]->queues == 4);
+	assert_true(o.ports[0]->hide == (VIO_F_PACKED | VIO_F(22)));
+	assert_true(o.ports[1]->direct && o.ports[1]->readonly);
+	assert_string_equal(o.ports[1]->serial, "abc");
+	assert_true(o.ports[1]->hide == VIO_F_EVENT_IDX);
+	assert_int_equal(o.ports[2]->mode, PORT_VIRTIO);
+	assert_int_equal(o.io_threads, 2);
+	assert_true(o.io_pin_given && opt_set_has(&o.io_pin, 5) && o.rng);
+	assert_string_equal(o.console, "file=/c");
+	run_opts_free(&o);
+}
+
+/* The help lists what the parser takes. */
+static void test_hide_words(void **state)
+{
+	static const struct {
+		bool disk;
+		const char *words;
+	} all[] = { { false, HIDE_RING ", " HIDE_NET }, { true, HIDE_RING ", " HIDE_DISK } };
+	char text[300], *w, *save;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(all); i++) {
+		uint64_t sum = 0, before;
+
+		snprintf(text, sizeof(text), "%s", all[i].words);
+		for (w = strtok_r(text, ", ", &save); w; w = strtok_r(NULL, ", ", &save)) {
+			before = sum;
+			assert_int_equal(hide_parse(all[i].disk, w, &sum, NULL), 0);
+			assert_true(sum != before);
+		}
+	}
+}
+
 static void test_bad(void **state)
 {
 	bad(ARGV("--cpus", "0"), "--cpus: count: \"0\" is out of range (1 to 16)");
@@ -99,7 +147,28 @@ static void test_bad(void **state)
 	bad(ARGV("--net", "pf=e,mac=01:00:5e:00:00:01"), "multicast");
 	bad(ARGV("--net", "bdf=1:2"), "--net: bdf: \"1:2\" is not a PCI address");
 	bad(ARGV("--net", "pf=e,vlan=4095"), "out of range");
-	bad(ARGV("--net", "pf=e,mode=virtio"), "not one of auto, vfio");
+	bad(ARGV("--net", "pf=e,mode=virtoi"),
+	    "not one of auto, vfio, vhost-user, virtio (did you mean virtio?)");
+	bad(ARGV("--net", "pf=e,mode=virtio"), "port net0: mode=virtio: say which device: tap=");
+	bad(ARGV("--net", "pf=e,tap=t,mode=virtio"),
+	    "port net0: pf= or bdf= is for mode=vfio, and mode=virtio is asked for");
+	bad(ARGV("--disk", "socket=/s,mode=vfio"), "mode=vfio: say which device: pf= or bdf=");
+	bad(ARGV("--net", "tap=t,vfs=3"), "vfs= needs pf=");
+	bad(ARGV("--net", "tap=t,role=server"), "role= needs socket=");
+	bad(ARGV("--net", "pf=e,queues=2"), "queues= needs socket= or tap=");
+	bad(ARGV("--net", "pf=e,hide=mq"), "hide= needs socket= or tap=");
+	bad(ARGV("--net", "tap=t,queues=17"), "out of range (1 to 16)");
+	bad(ARGV("--net", "tap=averylongnameoftap"), "longer than 15 bytes");
+	bad(ARGV("--net", "tap=t,hide=packd"), "is not one of packed, event-idx");
+	bad(ARGV("--net", "tap=t,hide=packd"), "(did you mean packed?)");
+	bad(ARGV("--net", "tap=t,hide=packed:"), "\"\" is not one of");
+	bad(ARGV("--net", "tap=t,hide=discard"), "\"discard\" is not one of");
+	bad(ARGV("--disk", "path=/p,tap=t"), "unknown key tap");
+	bad(ARGV("--disk", "pf=n,readonly=on"), "readonly= needs path=");
+	bad(ARGV("--disk", "pf=n,path=/p,readonly=on"), "can be promised for path= alone");
+	bad(ARGV("--disk", "path=/p,serial=123456789012345678901"), "longer than 20 bytes");
+	bad(ARGV("--console", "stdio"), "is not one of pty, file=PATH");
+	bad(ARGV("--io-threads", "0"), "out of range (1 to 16)");
 	bad(ARGV("--net", "id=a,pf=e", "--disk", "id=a,pf=n"), "another port has the same id");
 	bad(ARGV("--net", "id=a/b,pf=e"), "is not made of");
 	bad(ARGV("--name", "../x"), "--name");
@@ -137,6 +206,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_all),
+		cmocka_unit_test(test_virtio),
+		cmocka_unit_test(test_hide_words),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_missing_kernel),
 		cmocka_unit_test(test_too_many_ports),

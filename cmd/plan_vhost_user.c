@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Mode vhost-user: is there a backend at the socket that the port names? */
+#include <errno.h>
+#include <string.h>
+
+#include "cmd/plan_priv.h"
+#include "virtio/vu_dev.h"
+
+static bool same_socket(const struct plan *a, const struct plan *b)
+{
+	return plan_mode(a) == PORT_VHOST_USER && !strcmp(a->spec->socket, b->spec->socket);
+}
+
+/* A backend may come later. One that is away is a refusal only where there is something else. */
+static bool may_wait(const struct port_spec *s, int code)
+{
+	return !s->server && (code == -ENOENT || code == -ECONNREFUSED) &&
+	       (s->mode == PORT_VHOST_USER || !port_names(s, PORT_VIRTIO));
+}
+
+int plan_vhost_user(struct planner *pl, struct plan *p, struct err *e)
+{
+	const struct port_spec *s = p->spec;
+	const struct plan *other = plan_earlier(pl, p, same_socket);
+	int ret;
+
+	if (other)
+		return err_set(e, -EBUSY, "%s goes to port %s already", s->socket, other->spec->id);
+	if (s->queues > PORT_QUEUES_MAX)
+		return err_set(e, -EINVAL, "queues=%u: a virtio device has at most %u", s->queues,
+			       PORT_QUEUES_MAX);
+	ret = vu_probe(pl->sys, s->socket, s->server, s->kind == PORT_DISK, e);
+	if (may_wait(s, ret)) {
+		plan_what(p, "a backend at %s, which is not there yet: waits for it", s->socket);
+		err_clear(e);
+		return 0;
+	}
+	if (ret)
+		return ret;
+	plan_what(p, "%s %s", s->server ? "a backend that connects to" : "the backend at",
+		  s->socket);
+	return 0;
+}
