@@ -84,6 +84,17 @@ static bool all_zero(const uint8_t *p, size_t n)
 	return !n;
 }
 
+static void nothing(void *arg)
+{
+}
+
+/* The thread has looked at everything that was there before. */
+static void settle(struct rig *r)
+{
+	for (unsigned int i = 0; i < 3; i++)
+		vm_iothread_call(r->io, nothing, NULL);
+}
+
 /* ---- entropy ---- */
 
 static void rng_rounds(struct rig *r, unsigned int rounds)
@@ -195,8 +206,7 @@ static void test_rng_pause(void **state)
 		p = vt_alloc(&r.t, 4096);
 		add(&r, 0, p, 1, 256, true);
 		vt_publish(&r.t, 0);
-		/* A round trip through the thread: had it been awake, it would have served. */
-		assert_int_equal(vio_dev_ops.quiesce(r.t.dev, true), 0);
+		settle(&r);
 		assert_true(all_zero(p, 256));
 		assert_null(vqd_get(r.t.q[0].d, &len));
 		assert_int_equal(vio_dev_ops.quiesce(r.t.dev, false), 0);
@@ -277,12 +287,36 @@ static void test_console(void **state)
 		assert_memory_equal(p, "hello", 5);
 		add(&r, 0, p, 2, 3, true);
 		vt_publish(&r.t, 0);
+		settle(&r); /* it waits for the host now */
 		assert_int_equal(write(r.out, "world", 5), 5);
 		assert_ptr_equal(vt_get_used(&r.t, 0, &len), p);
 		assert_int_equal(len, 5);
 		assert_memory_equal(p, "world", 5);
 		rig_down(&r);
 	}
+}
+
+/* What waits for the host wakes up while the machine is paused: it must not serve. */
+static void test_console_pause(void **state)
+{
+	struct rig r;
+	uint32_t len;
+	uint8_t *p;
+
+	con_up(&r);
+	vt_up(&r.t, flavours[1], 16);
+	p = vt_alloc(&r.t, 4096);
+	add(&r, 0, p, 1, 64, true);
+	vt_publish(&r.t, 0);
+	settle(&r);
+	assert_int_equal(vio_dev_ops.quiesce(r.t.dev, true), 0);
+	assert_int_equal(write(r.out, "later", 5), 5);
+	settle(&r);
+	assert_true(all_zero(p, 64));
+	assert_int_equal(vio_dev_ops.quiesce(r.t.dev, false), 0);
+	assert_ptr_equal(vt_get_used(&r.t, 0, &len), p);
+	assert_memory_equal(p, "later", 5);
+	rig_down(&r);
 }
 
 /* More than the pipe takes: the rest waits in the ring, and nothing is lost. */
@@ -428,6 +462,7 @@ int main(void)
 		cmocka_unit_test(test_console_full),
 		cmocka_unit_test(test_console_closed),
 		cmocka_unit_test(test_console_none),
+		cmocka_unit_test(test_console_pause),
 		cmocka_unit_test(test_iothread),
 		cmocka_unit_test(test_iothread_fails),
 	};

@@ -105,10 +105,12 @@ static void test_window(void **state)
 	vt_cfg_set(&t, w + 16, 1, 1);
 	assert_int_equal(vt_cfg(&t, w + 16, 1), 1);
 	assert_int_equal(atomic_load(&t.v->status), 1);
-	for (unsigned int i = 0; i < 3; i++) { /* wrong width, BAR, place */
+	vt_cfg_set(&t, w + VIRTIO_PCI_CAP_OFFSET, 4, t.common + VT_STATUS - 2);
+	for (unsigned int i = 0; i < 4; i++) { /* misaligned; wrong width, BAR, place */
 		static const struct {
 			unsigned int reg, val;
-		} bad[] = { { VIRTIO_PCI_CAP_LENGTH, 3 },
+		} bad[] = { { VIRTIO_PCI_CAP_LENGTH, 4 },
+			    { VIRTIO_PCI_CAP_LENGTH, 3 },
 			    { VIRTIO_PCI_CAP_BAR, 4 },
 			    { VIRTIO_PCI_CAP_OFFSET, 0xfffffffe } };
 
@@ -150,10 +152,12 @@ static void test_features(void **state)
 
 	/* A second try without a reset, after a refusal. */
 	vt_negotiate(&t, 0);
-	vt_set(&t, VT_GFSEL, 7);
-	vt_set(&t, VT_GF, UINT32_MAX);
 	vt_set(&t, VT_GFSEL, 1);
 	vt_set(&t, VT_GF, 1);
+	for (unsigned int i = 2; i < 34; i++) { /* bits that nobody has names for */
+		vt_set(&t, VT_GFSEL, i);
+		vt_set(&t, VT_GF, UINT32_MAX);
+	}
 	vt_set(&t, VT_STATUS, 0xb);
 	assert_int_equal(vt_get(&t, VT_STATUS), 0xb);
 	vt_down(&t);
@@ -251,9 +255,10 @@ static void test_stop_later(void **state)
 		vt_set(&t, VT_STATUS, 0);
 		vt_set(&t, VT_STATUS, 1);
 		vt_set(&t, VT_QSEL, 1);
-		vt_set(&t, VT_QSIZE, 2);
+		vt_set(&t, VT_CONFIG_VEC, 2);
 		assert_int_equal(vt_get(&t, VT_STATUS), 0xf);
-		assert_int_equal(vt_get(&t, VT_QSIZE), 16);
+		assert_int_equal(vt_get(&t, VT_QSEL), TOY_QUEUES - 1);
+		assert_int_equal(vt_get(&t, VT_CONFIG_VEC), 0);
 	}
 	assert_int_equal(y->stops, 1);
 	assert_true(y->v.q[0].enabled);
@@ -285,6 +290,10 @@ static void test_needs_reset(void **state)
 	vio_info(&y->v, &i);
 	assert_null(i.why);
 	assert_int_equal(y->stops, 1);
+	vt_up(&t, ALL, 16);
+	vio_needs_reset(&y->v, "another");
+	vio_info(&y->v, &i);
+	assert_string_equal(i.why, "another");
 	vt_down(&t);
 }
 
