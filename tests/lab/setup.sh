@@ -14,7 +14,7 @@ LAB_SUPPORTED="6.1 6.12"
 LAB_L1_MODULES="9pnet_virtio 9p overlay virtio_pci virtio_console"
 # virtio_net pulls in net_failover. Only what is needed gets loaded: by modalias, or by its name.
 LAB_L1_LATER="igb igbvf nvme e1000 vfio-pci kvm_amd macvlan bridge tun"
-LAB_L2_MODULES="pvpanic_mmio button evdev igbvf igb e1000 e1000e nvme virtio_pci virtio_net virtio_blk virtio_rng virtio_balloon
+LAB_L2_MODULES="pvpanic_mmio button evdev igbvf igb e1000 e1000e nvme virtio_pci virtio_net virtio_blk virtio_rng virtio_console virtio_balloon
 	vfio-pci"
 
 lab_say() { printf 'lab: %s\n' "$*" >&2; }
