@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* The vhost-user front end against a backend that is right, but comes and goes as it likes. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "tests/unit/wire/fronttest.h"
+
+#define SPLIT	  (VIO_F_VERSION_1 | VIO_F_INDIRECT | VIO_F_EVENT_IDX)
+#define PACKED	  (SPLIT | VIO_F_PACKED | VIO_F_IN_ORDER)
+#define NET_MAC	  VIO_F(5)
+#define NET_CTRL  (VIO_F(17) | VIO_F(22))
+#define BLK_FLUSH VIO_F(9)
+
+static void net_life(bool server, uint64_t features)
+{
+	struct front f;
+
+	front_up(&f, &(struct front_cfg){ .server = server });
+	if (server)
+		fb_connect(&f.b);
+	front_state(&f, VU_CONNECTED);
+	assert_true(vt_offered(&f.t) & VIO_F_PACKED);
+	assert_int_equal(vt_rd(&f.t, f.t.device, 1), 2);
+	assert_int_equal(vt_rd(&f.t, f.t.device + 6, 2), 1);
+	for (int life = 0; life < 3; life++) {
+		front_driver(&f, features | NET_MAC, 64);
+		front_lit(&f);
+		/* what the backend has no word for, it is not told */
+		assert_int_equal(f.b.acked & ~VU_F_PROTOCOL, features);
+		assert_int_equal(f.b.status, 15);
+		for (unsigned int i = 0; i < 100; i++) {
+			front_add(&f, i & 1, i + 1);
+			front_echo(&f, i & 1, i + 1, 1);
+		}
+		front_reset(&f);
+		assert_true(fb_ready(&f.b, 0));
+		assert_int_equal(f.b.status, 0);
+	}
+	assert_int_equal(front_info(&f).connects, 1);
+	front_down(&f);
+}
+
+static void test_net(void **state)
+{
+	net_life(false, SPLIT);
+	net_life(false, PACKED);
+	net_life(true, SPLIT);
+}
+
+/* Nothing of what is optional: no acknowledgements, one memory table, no inflight memory. */
+static void test_plain_backend(void **state)
+{
+	static const uint64_t proto[] = { 0, VU_P(VU_P_MQ), VU_P(VU_P_REPLY_ACK) };
+	struct front f;
+
+	for (unsigned int i = 0; i <= ARRAY_SIZE(proto); i++) {
+		front_up(&f, &(struct front_cfg){ .late = true, .scale = 10 });
+		f.b.proto = i < ARRAY_SIZE(proto) ? proto[i] : 0;
+		f.b.features = SPLIT | (i < ARRAY_SIZE(proto) ? VU_F_PROTOCOL : 0);
+		fb_listen(&f.b);
+		front_state(&f, VU_CONNECTED);
+		front_driver(&f, SPLIT, 64);
+		if (!(f.b.features & VU_F_PROTOCOL)) {
+			/* rings are on with their kick */
+			while (!f.b.q[0].running || !f.b.q[1].running)
+				fb_turn(&f.b, 2);
+			while (fb_turn(&f.b, 50))
+				;
+		} else {
+			front_lit(&f);
+		}
+		assert_int_equal(f.b.nregions, 1);
+		front_add(&f, 0, 7);
+		front_echo(&f, 0, 7, 1);
+		front_reset(&f);
+		front_down(&f);
+	}
+}
+
+static void test_disk(void **state)
+{
+	struct front f;
+	uint64_t before;
+
+	front_up(&f, &(struct front_cfg){ .disk = true, .queues = 4, .late = true, .scale = 10 });
+	assert_int_equal(vt_rd(&f.t, f.t.device, 4), 0);
+	memcpy(f.b.config, &(uint64_t){ 4096 }, 8);
+	fb_listen(&f.b);
+	front_state(&f, VU_CONNECTED);
+	assert_int_equal(vt_rd(&f.t, f.t.device, 4), 4096);
+	assert_int_equal(vt_rd(&f.t, f.t.device + 34, 2), 4); /* ours, not the backend's */
+	front_driver(&f, SPLIT | BLK_FLUSH, 64);
+	front_lit(&f);
+	before = vt_get(&f.t, VT_GENERATION);
+	/* another disk came back: the driver hears of it */
+	fb_die(&f.b);
+	front_state(&f, VU_LOST);
+	memcpy(f.b.config, &(uint64_t){ 8192 }, 8);
+	fb_listen(&f.b);
+	front_lit(&f);
+	assert_int_not_equal(vt_get(&f.t, VT_GENERATION), before);
+	assert_int_equal(vt_rd(&f.t, f.t.device, 4), 8192);
+	vt_irq(&f.t, 0);
+	front_reset(&f);
+	front_down(&f);
+}
+
+static void test_late(void **state)
+{
+	struct front f;
+
+	/* before any backend: what every one has; then the driver's requests wait */
+	front_up(&f, &(struct front_cfg){ .late = true, .scale = 10 });
+	assert_int_equal(front_info(&f).state, VU_WAITING);
+	assert_int_equal(vt_offered(&f.t) & (VIO_F_PACKED | VIO_F_IN_ORDER), 0);
+	assert_true(vt_offered(&f.t) & VIO_F_INDIRECT);
+	front_driver(&f, vt_offered(&f.t), 64);
+	front_add(&f, 0, 1);
+	front_reset(&f);
+	assert_int_equal(front_info(&f).state, VU_WAITING);
+	front_driver(&f, vt_offered(&f.t), 64);
+	front_add(&f, 0, 1);
+	fb_listen(&f.b);
+	front_lit(&f);
+	front_echo(&f, 0, 1, 1);
+	front_down(&f); /* with a driver that runs */
+}
+
+/* A backend that dies with buffers in its hands; the next one gets them, in order. */
+static void outage(uint64_t features, bool inflight)
+{
+	struct iovec iov[4];
+	struct vq_chain c[3];
+	struct front f;
+	uint64_t ino;
+
+	front_up(&f, &(struct front_cfg){ .scale = 10 });
+	if (!inflight)
+		f.b.proto &= ~VU_P(VU_P_INFLIGHT);
+	front_state(&f, VU_CONNECTED);
+	front_driver(&f, features, 64);
+	front_lit(&f);
+	ino = f.b.inflight_ino;
+	for (unsigned int i = 0; i < 90; i++) {
+		front_add(&f, 0, i + 1);
+		front_echo(&f, 0, i + 1, 1);
+	}
+	for (unsigned int i = 0; i < 5; i++)
+		front_add(&f, 0, 91 + i);
+	for (unsigned int i = 0; i < 3; i++) {
+		c[i] = (struct vq_chain){ .iov = iov, .cap = 4 };
+		assert_true(fb_pop(&f.b, 0, &c[i]));
+	}
+	fb_die(&f.b);
+	front_state(&f, VU_LOST);
+	front_add(&f, 0, 96);
+	assert_true(front_info(&f).why[0]);
+	(void)vt_irq_pending(&f.t, 1);
+	fb_listen(&f.b);
+	front_lit(&f);
+	assert_int_equal(front_info(&f).losses, 1);
+	if (inflight)
+		assert_int_equal(f.b.inflight_ino, ino);
+	front_echo(&f, 0, 91, 6);
+	/* both were told to look: the driver by an interrupt, the backend by its eventfd */
+	vt_irq(&f.t, 1);
+	front_reset(&f);
+	/* the next driver starts with new inflight memory */
+	front_driver(&f, features, 64);
+	front_lit(&f);
+	if (inflight)
+		assert_int_not_equal(f.b.inflight_ino, ino);
+	front_add(&f, 0, 1);
+	front_echo(&f, 0, 1, 1);
+	front_down(&f);
+}
+
+static void test_outage(void **state)
+{
+	outage(SPLIT, true);
+	outage(SPLIT, false);
+	outage(PACKED, true);
+	outage(PACKED, false);
+	outage(PACKED & ~VIO_F_IN_ORDER, true);
+}
+
+/* What cannot be taken up: the driver is told, and its reset mends it. */
+static void lost_for_good(uint64_t features, bool disorder)
+{
+	struct iovec iov[2][4];
+	struct vq_chain c[2];
+	struct front f;
+	uint32_t len;
+
+	front_up(&f, &(struct front_cfg){ .scale = 10 });
+	f.b.proto &= ~VU_P(VU_P_INFLIGHT);
+	front_state(&f, VU_CONNECTED);
+	front_driver(&f, features, 64);
+	front_lit(&f);
+	for (unsigned int i = 0; i < 3; i++)
+		front_add(&f, 0, 1 + i);
+	if (disorder) {
+		for (unsigned int i = 0; i < 2; i++) {
+			c[i] = (struct vq_chain){ .iov = iov[i], .cap = 4 };
+			assert_true(fb_pop(&f.b, 0, &c[i]));
+		}
+		fb_push(&f.b, 0, &c[1]);
+		assert_ptr_equal(vqd_get(f.t.q[0].d, &len), (void *)2);
+	}
+	fb_die(&f.b);
+	fb_listen(&f.b);
+	front_state(&f, VU_NEEDS_RESET);
+	assert_true(vt_get(&f.t, VT_STATUS) & 0x40);
+	vt_irq(&f.t, 0);
+	/* it stays so, whoever comes */
+	fb_die(&f.b);
+	fb_listen(&f.b);
+	while (f.b.conns < 3 || fb_turn(&f.b, 50))
+		fb_turn(&f.b, 5);
+	assert_int_equal(front_info(&f).state, VU_NEEDS_RESET);
+	front_reset(&f);
+	front_state(&f, VU_CONNECTED);
+	front_driver(&f, features, 64);
+	front_lit(&f);
+	front_down(&f);
+}
+
+static void test_unrecoverable(void **state)
+{
+	lost_for_good(SPLIT, true);
+	lost_for_good(PACKED & ~VIO_F_IN_ORDER, false);
+}
+
+static void test_fewer_features(void **state)
+{
+	struct front f;
+
+	front_up(&f, &(struct front_cfg){ .scale = 10 });
+	front_state(&f, VU_CONNECTED);
+	front_driver(&f, PACKED, 64);
+	front_lit(&f);
+	fb_die(&f.b);
+	f.b.features &= ~VIO_F_PACKED;
+	fb_listen(&f.b);
+	front_state(&f, VU_NEEDS_RESET);
+	assert_non_null(strstr(front_info(&f).why, "lacks features 0x400000000"));
+	assert_true(vt_get(&f.t, VT_STATUS) & 0x40);
+	vt_irq(&f.t, 0);
+	front_reset(&f);
+	front_state(&f, VU_CONNECTED);
+	assert_false(vt_offered(&f.t) & VIO_F_PACKED);
+	front_driver(&f, SPLIT, 64);
+	front_lit(&f);
+	front_add(&f, 1, 5);
+	front_echo(&f, 1, 5, 1);
+	front_down(&f);
+}
+
+/* The control queue is the VMM's: it is the last one, and its pairs become ENABLE messages. */
+static void test_pairs(void **state)
+{
+	struct front f;
+	struct iovec v[2];
+	uint32_t len;
+	uint8_t *cmd, *ack;
+
+	front_up(&f, &(struct front_cfg){ .queues = 3 });
+	front_state(&f, VU_CONNECTED);
+	assert_int_equal(vt_get(&f.t, VT_NUM_QUEUES), 7);
+	assert_int_equal(vt_rd(&f.t, f.t.device + 8, 2), 3);
+	front_driver(&f, SPLIT | NET_CTRL, 64);
+	front_lit(&f);
+	assert_false(f.b.q[6].running);
+	cmd = vt_alloc(&f.t, 4);
+	ack = vt_alloc(&f.t, 1);
+	for (unsigned int n = 0; n < 6; n++) {
+		memcpy(cmd, (uint8_t[]){ 4, 0, (uint8_t)n, 0 }, 4);
+		*ack = 0xff;
+		v[0] = (struct iovec){ cmd, 4 };
+		v[1] = (struct iovec){ ack, 1 };
+		assert_int_equal(vqd_add(f.t.q[6].d, v, 1, 1, cmd), 0);
+		vt_publish(&f.t, 6);
+		assert_ptr_equal(vt_get_used(&f.t, 6, &len), cmd);
+		assert_int_equal(*ack, n < 1 || n > 3);
+		if (n >= 1 && n <= 3)
+			f.want = 2 * n;
+		front_lit(&f);
+	}
+	assert_int_equal(f.want, 6);
+	/* remembered over an outage, forgotten by a reset */
+	fb_hang_up(&f.b);
+	front_lit(&f);
+	front_reset(&f);
+	f.want = 2;
+	front_driver(&f, SPLIT | NET_CTRL, 64);
+	front_lit(&f);
+	front_down(&f);
+}
+
+/* A vector that changes while the queue runs. */
+static void test_call_changed(void **state)
+{
+	struct front f;
+	unsigned int msgs;
+
+	front_up(&f, &(struct front_cfg){ 0 });
+	front_state(&f, VU_CONNECTED);
+	front_driver(&f, SPLIT, 64);
+	front_lit(&f);
+	msgs = f.b.msgs;
+	vt_set(&f.t, VT_QSEL, 1);
+	vt_set(&f.t, VT_QVEC, 0xffff);
+	while (f.b.msgs == msgs)
+		fb_turn(&f.b, 2);
+	assert_int_equal(f.b.q[1].call, -1);
+	vt_set(&f.t, VT_QVEC, 1);
+	while (f.b.msgs == msgs + 1)
+		fb_turn(&f.b, 2);
+	front_add(&f, 1, 3);
+	front_echo(&f, 1, 3, 1);
+	vt_irq(&f.t, 1);
+	front_down(&f);
+}
+
+static void test_reset_while_away(void **state)
+{
+	struct front f;
+
+	front_up(&f, &(struct front_cfg){ .scale = 10 });
+	front_state(&f, VU_CONNECTED);
+	front_driver(&f, SPLIT, 64);
+	front_lit(&f);
+	fb_die(&f.b);
+	front_state(&f, VU_LOST);
+	vt_set(&f.t, VT_STATUS, 0);
+	assert_int_equal(vt_get(&f.t, VT_STATUS), 0); /* at once */
+	front_driver(&f, SPLIT, 64);
+	front_add(&f, 0, 9);
+	fb_listen(&f.b);
+	front_lit(&f);
+	front_echo(&f, 0, 9, 1);
+	/* and with a backend that does not answer any more: nothing hangs */
+	front_down(&f);
+}
+
+static void test_probe(void **state)
+{
+	struct front f;
+	struct err e = { 0 };
+
+	front_up(&f, &(struct front_cfg){ .server = true });
+	assert_int_equal(vu_probe(sys_host(), "/nonexistent/x", true, false, &e), -ENOENT);
+	assert_int_equal(vu_probe(sys_host(), f.b.path, true, false, &e), 0);
+	assert_int_equal(vu_probe(sys_host(), "/nonexistent/x", false, false, &e), -ENOENT);
+	assert_non_null(strstr(e.text, "start it"));
+	/* the port itself listens there, and asks instead of answering */
+	assert_int_equal(vu_probe(sys_host(), f.b.path, false, false, &e), -EPROTO);
+	front_down(&f);
+	/* busy with another front end */
+	front_up(&f, &(struct front_cfg){ 0 });
+	front_state(&f, VU_CONNECTED);
+	assert_int_equal(vu_probe(sys_host(), f.b.path, false, false, &e), -ETIMEDOUT);
+	front_down(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_net),
+		cmocka_unit_test(test_plain_backend),
+		cmocka_unit_test(test_disk),
+		cmocka_unit_test(test_late),
+		cmocka_unit_test(test_outage),
+		cmocka_unit_test(test_unrecoverable),
+		cmocka_unit_test(test_fewer_features),
+		cmocka_unit_test(test_pairs),
+		cmocka_unit_test(test_call_changed),
+		cmocka_unit_test(test_reset_while_away),
+		cmocka_unit_test(test_probe),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
