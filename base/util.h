@@ -16,7 +16,9 @@
 	 0 * sizeof(char[1 -          \
 			 2 * __builtin_types_compatible_p(__typeof__(a), __typeof__(&(a)[0]))]))
 
+#ifndef container_of /* DPDK has one too */
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#endif
 
 #define MIN(a, b)                                  \
 	({                                         \

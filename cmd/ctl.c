@@ -84,7 +84,7 @@ static int answer_read(struct sys *s, int fd, char **out, size_t *len, struct er
 
 /*
  * The request for what was typed: a command and its arguments. A command that is not known here is
- * left to the machine, which may be a newer one; it takes no arguments then.
+ * left to who listens: a newer machine, or sluice-vhostd. An argument of it goes as "arg".
  */
 static json_t *request(int argc, char **argv, struct err *e)
 {
@@ -98,6 +98,8 @@ static json_t *request(int argc, char **argv, struct err *e)
 	}
 	while (c->name && strcmp(c->name, argv[0]))
 		c++;
+	if (!c->name && argc == 2 && !json_object_set_new(req, "arg", json_string(argv[1])))
+		return req;
 	for (i = 0; i < CTL_ARGS_MAX && c->args[i] && i + 1 < argc; i++)
 		if (json_object_set_new(req, c->args[i], json_string(argv[i + 1])))
 			break;

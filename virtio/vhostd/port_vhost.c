@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A port on vhost-user, by librte_vhost.
+ *
+ * The library calls back on a thread of its own, some calls with its queue locks held. Those only
+ * leave a note and wake the control loop, which brings pollers in line with the queues that are up
+ * (vhost_sync()). The exception is a device that goes: its memory is unmapped when the callback
+ * returns, so that one waits until the poll loops are off it.
+ *
+ * A queue's kick eventfd is duplicated for the loop's epoll set, so that it can be taken out of the
+ * set even after the library has closed its own.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <pthread.h>
+#include <rte_vhost.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/usock.h"
+#include "virtio/vhostd/port.h"
+
+#define F(bit) (1ull << (bit))
+#define OFFLOADS                                                                               \
+	(F(VIRTIO_NET_F_CSUM) | F(VIRTIO_NET_F_GUEST_CSUM) | F(VIRTIO_NET_F_HOST_TSO4) |       \
+	 F(VIRTIO_NET_F_HOST_TSO6) | F(VIRTIO_NET_F_GUEST_TSO4) | F(VIRTIO_NET_F_GUEST_TSO6) | \
+	 F(VIRTIO_NET_F_HOST_ECN) | F(VIRTIO_NET_F_GUEST_ECN))
+/* Never: nobody cuts them in software. */
+#define NO_UFO (F(VIRTIO_NET_F_HOST_UFO) | F(VIRTIO_NET_F_GUEST_UFO))
+
+struct vhost_queue {
+	struct vhost_port *vp;
+	int kick;	   /* ours; -1: none */
+	unsigned int note; /* the state it was synchronised to */
+};
+
+struct vhost_port {
+	struct sw_port p;
+	char *path;
+	bool client, registered;
+	unsigned int queues;
+	_Atomic int vid; /* -1: nobody is there */
+	_Atomic bool up[2 * SW_QUEUES];
+	_Atomic unsigned int note[SW_QUEUES]; /* counts changes of a queue */
+	uint64_t features;
+	uint64_t connects;
+	pthread_mutex_t lock; /* pollers and kicks */
+	struct vhost_queue q[SW_QUEUES];
+};
+
+static struct vhost_port *vhost_of(struct sw_port *p)
+{
+	return container_of(p, struct vhost_port, p);
+}
+
+/* ---- poll loops ---- */
+
+static uint16_t vhost_tx(struct sw_port *p, unsigned int q, struct rte_mbuf **m, uint16_t n)
+{
+	int vid = atomic_load_explicit(&vhost_of(p)->vid, memory_order_relaxed);
+
+	return vid < 0 ? 0 : rte_vhost_enqueue_burst(vid, (uint16_t)(2 * q), m, n);
+}
+
+static unsigned int vhost_poll(void *arg)
+{
+	struct sw_rxq *q = arg;
+	struct vhost_port *vp = vhost_of(q->port);
+	struct rte_mbuf *m[SW_BURST];
+	uint16_t n;
+
+	n = rte_vhost_dequeue_burst(vp->vid, (uint16_t)(2 * q->q + 1),
+				    vp->p.sw ? sw_pool(vp->p.sw) : NULL, m, SW_BURST);
+	if (n)
+		sw_input(q, m, n);
+	return n;
+}
+
+/* Wanting kicks is told first; what came before is seen by the look afterwards. */
+static bool vhost_arm(void *arg)
+{
+	struct sw_rxq *q = arg;
+	int vid = vhost_of(q->port)->vid;
+	uint16_t vq = (uint16_t)(2 * q->q + 1);
+
+	rte_vhost_enable_guest_notification(vid, vq, 1);
+	return rte_vhost_rx_queue_count(vid, vq) > 0;
+}
+
+static void vhost_disarm(void *arg)
+{
+	struct sw_rxq *q = arg;
+
+	rte_vhost_enable_guest_notification(vhost_of(q->port)->vid, (uint16_t)(2 * q->q + 1), 0);
+}
+
+/* ---- bringing pollers in line; lock held ---- */
+
+static void queue_down(struct vhost_port *vp, unsigned int i)
+{
+	struct sw_rxq *q = vp->p.rxq[i];
+
+	if (!q || !q->lcore)
+		return;
+	if (vp->q[i].kick >= 0) {
+		lcore_fd_del(q->lcore, vp->q[i].kick);
+		close(vp->q[i].kick);
+		vp->q[i].kick = -1;
+	}
+	sw_rxq_stop(q);
+}
+
+static int queue_up(struct vhost_port *vp, unsigned int i, int vid)
+{
+	struct sw_rxq *q = sw_rxq_new(&vp->p, i);
+	struct rte_vhost_vring vr = { .kickfd = -1 };
+	int ret;
+
+	if (!q)
+		return -ENOMEM;
+	q->poller.poll = vhost_poll;
+	q->poller.arm = vhost_arm;
+	q->poller.disarm = vhost_disarm;
+	q->poller.arg = q;
+	if (!rte_vhost_get_vhost_vring(vid, (uint16_t)(2 * i + 1), &vr) && vr.kickfd >= 0)
+		vp->q[i].kick = fcntl(vr.kickfd, F_DUPFD_CLOEXEC, 0);
+	/* A driver that never kicks is looked at now and then. */
+	q->poller.nap_us = vp->q[i].kick < 0 ? 500 : 0;
+	rte_vhost_enable_guest_notification(vid, (uint16_t)(2 * i + 1), 0);
+	ret = sw_rxq_start(q);
+	if (!ret && vp->q[i].kick >= 0)
+		ret = lcore_fd_add(q->lcore, vp->q[i].kick);
+	return ret;
+}
+
+static unsigned int rings_up(struct vhost_port *vp)
+{
+	unsigned int i;
+
+	for (i = 0; i < vp->queues && vp->up[2 * i]; i++)
+		;
+	return i;
+}
+
+static void vhost_sync(struct vhost_port *vp)
+{
+	const struct log *log = sw_vhostd(vp->p.sw)->log;
+	unsigned int i, note;
+	int vid, ret;
+
+	pthread_mutex_lock(&vp->lock);
+	vid = vp->vid;
+	for (i = 0; i < vp->queues; i++) {
+		bool want = vid >= 0 && vp->up[2 * i + 1];
+
+		note = atomic_load(&vp->note[i]);
+		if (!want || vp->q[i].note != note)
+			queue_down(vp, i);
+		vp->q[i].note = note;
+		if (!want || (vp->p.rxq[i] && vp->p.rxq[i]->lcore))
+			continue;
+		ret = queue_up(vp, i, vid);
+		if (ret)
+			log_err(log, "port %s: queue %u cannot be polled: %s", vp->p.name, i,
+				strerror(-ret));
+	}
+	atomic_store(&vp->p.ntx, vid >= 0 ? rings_up(vp) : 0);
+	pthread_mutex_unlock(&vp->lock);
+}
+
+static const struct sw_port_ops vhost_ops;
+
+/* Control loop: some port changed. A port may be gone by now, so all that are there are looked at.
+ */
+static void sync_all(void *arg)
+{
+	struct sw *sw = arg;
+	unsigned int i;
+
+	for (i = 0; i < SW_PORTS; i++) {
+		struct sw_port *p = sw_port_at(sw, i);
+
+		if (p && p->ops == &vhost_ops)
+			vhost_sync(vhost_of(p));
+	}
+}
+
+static void sync_later(struct vhost_port *vp)
+{
+	struct vhostd *d = sw_vhostd(vp->p.sw);
+
+	if (ev_call(d->ev, sync_all, vp->p.sw))
+		log_err(d->log, "port %s: out of memory", vp->p.name);
+}
+
+/* ---- librte_vhost's thread ---- */
+
+/* The port of a device; ports are only freed when the library is done with their socket. */
+static struct vhost_port *port_of_vid(int vid)
+{
+	struct sw *sw = glue_sw();
+	char path[256];
+	unsigned int i;
+
+	if (!sw || rte_vhost_get_ifname(vid, path, sizeof(path)))
+		return NULL;
+	for (i = 0; i < SW_PORTS; i++) {
+		struct sw_port *p = sw_port_at(sw, i);
+
+		if (p && p->ops == &vhost_ops && !strcmp(vhost_of(p)->path, path))
+			return vhost_of(p);
+	}
+	return NULL;
+}
+
+static int on_new_device(int vid)
+{
+	struct vhost_port *vp = port_of_vid(vid);
+	uint64_t f = 0;
+
+	/* One front end a port: a second one would be given the frames of the first. */
+	if (!vp || atomic_load(&vp->vid) >= 0)
+		return -1;
+	rte_vhost_get_negotiated_features(vid, &f);
+	vp->features = f;
+	vp->p.csum = f & F(VIRTIO_NET_F_GUEST_CSUM);
+	vp->p.tso = (f & F(VIRTIO_NET_F_GUEST_TSO4)) && (f & F(VIRTIO_NET_F_GUEST_TSO6));
+	vp->connects++;
+	atomic_store(&vp->vid, vid);
+	log_info(sw_vhostd(vp->p.sw)->log, "port %s: a driver is there", vp->p.name);
+	sync_later(vp);
+	return 0;
+}
+
+static void on_destroy_device(int vid)
+{
+	struct vhost_port *vp = port_of_vid(vid);
+
+	if (!vp || atomic_load(&vp->vid) != vid)
+		return;
+	log_info(sw_vhostd(vp->p.sw)->log, "port %s: the driver is gone", vp->p.name);
+	pthread_mutex_lock(&vp->lock);
+	atomic_store(&vp->p.ntx, 0);
+	for (unsigned int i = 0; i < vp->queues; i++)
+		queue_down(vp, i);
+	atomic_store(&vp->vid, -1);
+	pthread_mutex_unlock(&vp->lock);
+	sw_quiesce(vp->p.sw);
+}
+
+/* May come with locks of queues held, and before the device is new. */
+static int on_vring_state(int vid, uint16_t queue, int enable)
+{
+	struct vhost_port *vp = port_of_vid(vid);
+	int cur;
+
+	if (!vp || queue >= 2 * vp->queues)
+		return 0;
+	cur = atomic_load(&vp->vid);
+	if (cur >= 0 && cur != vid)
+		return 0;
+	atomic_store(&vp->up[queue], enable);
+	atomic_fetch_add(&vp->note[queue / 2], queue % 2);
+	sync_later(vp);
+	return 0;
+}
+
+/* A connection that ended before it became a device leaves no state of queues behind. */
+static void on_destroy_connection(int vid)
+{
+	struct vhost_port *vp = port_of_vid(vid);
+	unsigned int i;
+	int cur = vp ? atomic_load(&vp->vid) : -1;
+
+	if (!vp || (cur >= 0 && cur != vid))
+		return;
+	for (i = 0; i < 2 * SW_QUEUES; i++)
+		atomic_store(&vp->up[i], false);
+}
+
+static const struct rte_vhost_device_ops device_ops = {
+	.new_device = on_new_device,
+	.destroy_device = on_destroy_device,
+	.vring_state_changed = on_vring_state,
+	.destroy_connection = on_destroy_connection,
+};
+
+/* ---- control loop ---- */
+
+static void vhost_info(struct sw_port *p, json_t *row)
+{
+	struct vhost_port *vp = vhost_of(p);
+	char features[24];
+
+	json_object_set_new(row, "state",
+			    json_string(vp->vid >= 0   ? "connected"
+					: vp->connects ? "lost"
+					: vp->client   ? "connecting"
+						       : "listening"));
+	json_object_set_new(row, "socket", json_string(vp->path));
+	json_object_set_new(row, "role", json_string(vp->client ? "client" : "server"));
+	json_object_set_new(row, "connects", json_integer((json_int_t)vp->connects));
+	snprintf(features, sizeof(features), "0x%llx",
+		 vp->vid >= 0 ? (unsigned long long)vp->features : 0ull);
+	json_object_set_new(row, "features", json_string(features));
+}
+
+/* The library ends the connection first, which calls on_destroy_device() back. */
+static void vhost_free(struct sw_port *p)
+{
+	struct vhost_port *vp = vhost_of(p);
+
+	if (vp->registered)
+		rte_vhost_driver_unregister(vp->path);
+	if (p->sw)
+		sw_port_leave(p);
+	pthread_mutex_destroy(&vp->lock);
+	free(vp->path);
+	free(vp);
+}
+
+static const struct sw_port_ops vhost_ops = {
+	.kind = "vhost-user",
+	.tx = vhost_tx,
+	.info = vhost_info,
+	.free = vhost_free,
+};
+
+/*
+ * Who may connect gets to see, and we get to see, all of a machine's memory: the socket is for our
+ * user alone (the umask), and so is a directory that we make for it.
+ */
+static int socket_dir(const char *path, struct err *e)
+{
+	char *copy = strdup(path), *dir;
+	int ret = 0;
+
+	if (!copy)
+		return err_set(e, -ENOMEM, "out of memory");
+	dir = dirname(copy);
+	if (mkdir(dir, 0700) && errno != EEXIST)
+		ret = err_sys(e, -errno, "cannot make the directory %.200s", dir);
+	free(copy);
+	return ret;
+}
+
+static int vhost_register(struct vhost_port *vp, const struct port_cfg *c, struct err *e)
+{
+	struct vhostd *d = sw_vhostd(vp->p.sw);
+	int fd;
+
+	if (!vp->client) {
+		/* The library would replace what it finds there, whoever listens. */
+		fd = usock_listen(d->sys, vp->path, 1, e);
+		if (fd < 0)
+			return fd;
+		sys_close(d->sys, &fd);
+		sys_unlink(d->sys, vp->path);
+	}
+	if (usock_dir_open(d->sys, vp->path))
+		log_warn(d->log, "port %s: others may write to the folder of %s", vp->p.name,
+			 vp->path);
+	if (rte_vhost_driver_register(vp->path, vp->client ? RTE_VHOST_USER_CLIENT : 0))
+		return err_set(e, -EINVAL, "librte_vhost does not take the socket %s", vp->path);
+	vp->registered = true;
+	if (rte_vhost_driver_disable_features(vp->path, NO_UFO | (c->offload ? 0 : OFFLOADS)) ||
+	    rte_vhost_driver_callback_register(vp->path, &device_ops) ||
+	    rte_vhost_driver_start(vp->path))
+		return err_set(e, -EINVAL, "librte_vhost cannot use the socket %s", vp->path);
+	return 0;
+}
+
+int port_vhost_new(struct sw *sw, const struct port_cfg *c, struct err *e)
+{
+	struct vhost_port *vp = calloc(1, sizeof(*vp));
+	unsigned int i;
+	int ret;
+
+	if (!vp)
+		return err_set(e, -ENOMEM, "out of memory");
+	port_init(&vp->p, &vhost_ops, c);
+	pthread_mutex_init(&vp->lock, NULL);
+	vp->vid = -1;
+	vp->client = c->role == PORT_CLIENT;
+	vp->queues = c->queues ? c->queues : SW_QUEUES;
+	for (i = 0; i < SW_QUEUES; i++)
+		vp->q[i] = (struct vhost_queue){ .vp = vp, .kick = -1 };
+	vp->path = strdup(c->socket);
+	ret = vp->path ? 0 : err_set(e, -ENOMEM, "out of memory");
+	if (!ret && strlen(vp->path) >= 108)
+		ret = err_set(e, -ENAMETOOLONG, "the path of the socket is too long");
+	if (!ret && !vp->client)
+		ret = socket_dir(vp->path, e);
+	if (!ret)
+		ret = sw_port_add(sw, &vp->p, e);
+	if (!ret)
+		ret = vhost_register(vp, c, e);
+	if (ret)
+		vhost_free(&vp->p);
+	return ret;
+}
