@@ -89,8 +89,13 @@ def rule_headers():
     """Every header compiles alone."""
     compilers = [c for c in ("gcc", "clang") if shutil.which(c)] or [tool("cc")]
     flags = run(["pkg-config", "--cflags", "jansson", "libpci", "libmnl"]).stdout.split()
+    dpdk = run(["pkg-config", "--cflags", "libdpdk"])
+    # DPDK's own headers are not ours to judge.
+    flags += dpdk.stdout.replace("-I", "-isystem ").split() if dpdk.returncode == 0 else []
     for cc in compilers:
         for path in files(".h"):
+            if dpdk.returncode and path.startswith("virtio/vhostd/"):
+                continue
             r = run([cc, "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
                      "-fsyntax-only", "-I.", "-x", "c", *flags, "-"], input=f'#include "{path}"\n')
             if r.returncode:
