@@ -153,6 +153,10 @@ static void man_tail(void)
 	puts("sluice run \\-\\-kernel vmlinuz \\-\\-net pf=eth0 \\-\\-explain");
 	puts("sluice run \\-\\-kernel vmlinuz \\-\\-initrd initrd \\-\\-cpus 2 \\e");
 	puts("       \\-\\-net pf=eth0,mac=52:54:00:aa:bb:cc \\-\\-disk pf=/dev/nvme0");
+	puts(".Ed\n.Pp\nA virtual function while there are any, else a vhost\\-user backend, else a tap interface:");
+	puts(".Bd -literal -offset indent");
+	puts("sluice run \\-\\-kernel vmlinuz \\-\\-explain \\e");
+	puts("       \\-\\-net pf=eth0,vfs=2,socket=/run/a.sock,tap=tap0,mac=52:54:00:aa:bb:cc");
 	puts(".Ed\n.Pp\nRepair the host after a crash:\n.Pp\n.Dl sluice vf restore");
 }
 

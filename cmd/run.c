@@ -280,8 +280,9 @@ const struct cmd cmd_run = {
 	.name = "run",
 	.help = "run a virtual machine",
 	.about =
-		"Boots a kernel in a virtual machine whose ports are given the best I/O path the host offers. Ends "
-		"when the guest powers off; SIGTERM presses its power button, a second one stops it. What is changed "
+		"Boots a kernel in a virtual machine whose ports are given the best I/O path the host offers: an "
+		"assigned function (vfio), another process (vhost-user) or the VMM itself (virtio), whichever of those "
+		"that a port names works first. Ends when the guest powers off; SIGTERM presses its power button, a second one stops it. What is changed "
 		"on the host is given back at the end, and can be given back by 'sluice vf restore' after a crash",
 	.opts = run_opt_table,
 	.fn = run_main,

@@ -23,7 +23,7 @@ sum=$(sha256sum <"$LAB_WORK/disk")
 	echo "guest disk $(cat /sys/block/vda/size) sectors, serial $(cat /sys/block/vda/serial)"
 	echo "guest read $(sha256sum </dev/vda)"
 	echo "guest rng $(cat /sys/class/misc/hw_random/rng_current)"
-	ping -q -c 200 -i 0.01 192.168.77.1 || exit 1
+	ping -q -c 100 -i 0.05 192.168.77.1 || exit 1
 	dd if=/dev/zero of=/dev/vda bs=64k count=16 conv=fsync 2>/dev/null || exit 1
 	echo "guest asks"
 	read word </dev/console
@@ -44,7 +44,7 @@ lab_eq "$(jq -r '.[] | "\(.port) \(.mode) \(.host) \(.state)"' "$LAB_WORK/ports"
 	"net0 virtio tap0 ok
 disk0 virtio $LAB_WORK/disk ok" "ctl ports"
 lab_ctl a stat --json >"$LAB_WORK/stat"
-[ "$(jq '[.net_queues[].bufs] | add' "$LAB_WORK/stat")" -ge 400 ] || lab_fail "buffers of the network port"
+[ "$(jq '[.net_queues[].bufs] | add' "$LAB_WORK/stat")" -ge 200 ] || lab_fail "buffers of the network port"
 [ "$(jq '.disk_queues[0].bytes_read' "$LAB_WORK/stat")" -ge $((8 << 20)) ] || lab_fail "bytes read from the disk"
 lab_refused 1 'net9' "$SLUICE" ctl "$LAB_WORK/a.sock" link net9 down
 lab_refused 1 'neither up nor down' "$SLUICE" ctl "$LAB_WORK/a.sock" link net0 sideways
@@ -61,6 +61,6 @@ lab_match "$LAB_WORK/a.log" "guest mac 52:54:00:aa:bb:cc"
 lab_match "$LAB_WORK/a.log" "guest disk 16384 sectors, serial disk0"
 lab_match "$LAB_WORK/a.log" "guest read $sum"
 lab_match "$LAB_WORK/a.log" "guest rng virtio_rng"
-lab_match "$LAB_WORK/a.log" "200 packets transmitted, 200 packets received"
+lab_match "$LAB_WORK/a.log" "100 packets transmitted, 100 packets received"
 lab_match "$LAB_WORK/a.log" "guest disk now 32768 sectors"
 cmp -n $((1 << 20)) "$LAB_WORK/disk" /dev/zero || lab_fail "what the guest wrote is not in the file"

@@ -59,7 +59,15 @@ static void soft_close(struct run_port *p)
 	p->dev = NULL;
 }
 
-static const struct port_ops soft = { .mode = PORT_VIRTIO, .open = soft_open, .close = soft_close };
+static void soft_view(struct run_port *p, struct port_view *out)
+{
+	snprintf(out->host, sizeof(out->host), "soft");
+	snprintf(out->state, sizeof(out->state), "ok");
+}
+
+static const struct port_ops soft = {
+	.mode = PORT_VIRTIO, .open = soft_open, .close = soft_close, .view = soft_view
+};
 
 static const struct port_ops *const modes[PORT_MODES] = {
 	[PORT_VFIO] = &port_vfio,
@@ -295,6 +303,56 @@ static void test_map_refused(void **state)
 	finish(&f, 0);
 }
 
+/* An answer of the control socket; e.text when it is none. */
+static json_t *ask(struct fix *f, const char *command, const char *port)
+{
+	json_t *req = json_pack("{s:s, s:s}", "port", port, "link", "down"), *out = NULL;
+	const struct ctl_cmd *c = vm_ctl_cmds;
+
+	while (strcmp(c->name, command))
+		c++;
+	err_clear(&f->e);
+	if (c->fn(&f->r, req, &out, &f->e))
+		assert_null(out);
+	json_decref(req);
+	return out;
+}
+
+static const char *member(const json_t *o, unsigned int i, const char *key)
+{
+	return json_string_value(json_object_get(json_array_get(o, i), key));
+}
+
+/* What became of the ports, and why, can be asked later. */
+static void test_ctl(void **state)
+{
+	struct fix f;
+	json_t *o;
+
+	start(&f);
+	f.v.group[0].viable = false;
+	assert_ok(go(&f), f.e);
+	o = ask(&f, "ports", "");
+	assert_int_equal(json_array_size(o), 2);
+	assert_string_equal(member(o, 0, "mode"), "virtio");
+	assert_string_equal(member(o, 0, "host"), "soft");
+	assert_string_equal(member(o, 0, "mac"), "52:54:00:aa:bb:00");
+	assert_true(json_is_null(json_object_get(json_array_get(o, 0), "group")));
+	assert_string_equal(member(o, 1, "mode"), "vfio");
+	assert_string_equal(member(o, 1, "host"), "0000:01:10.2");
+	assert_string_equal(member(o, 1, "mac"), "52:54:00:aa:bb:01");
+	assert_has(member(json_object_get(json_array_get(o, 0), "plan"), 0, "why"),
+		   "failed at open: ");
+	json_decref(o);
+	assert_null(ask(&f, "link", "net7"));
+	assert_has(f.e.text, "there is no port net7");
+	assert_null(ask(&f, "link", "net1"));
+	assert_has(f.e.text, "port net1 is a net in mode vfio: only a net in mode virtio can");
+	assert_null(ask(&f, "resize", "net0"));
+	assert_has(f.e.text, "only a disk in mode virtio can");
+	finish(&f, 0);
+}
+
 static void test_explicit_mode_fails(void **state)
 {
 	struct fix f;
@@ -364,10 +422,15 @@ static void test_fail_nth(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_all_vfio),	 cmocka_unit_test(test_third_port),
-		cmocka_unit_test(test_group_not_viable), cmocka_unit_test(test_no_reset),
-		cmocka_unit_test(test_map_refused),	 cmocka_unit_test(test_explicit_mode_fails),
-		cmocka_unit_test(test_no_mode_left),	 cmocka_unit_test(test_fail_nth),
+		cmocka_unit_test(test_all_vfio),
+		cmocka_unit_test(test_third_port),
+		cmocka_unit_test(test_group_not_viable),
+		cmocka_unit_test(test_no_reset),
+		cmocka_unit_test(test_map_refused),
+		cmocka_unit_test(test_ctl),
+		cmocka_unit_test(test_explicit_mode_fails),
+		cmocka_unit_test(test_no_mode_left),
+		cmocka_unit_test(test_fail_nth),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
