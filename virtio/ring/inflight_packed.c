@@ -210,16 +210,16 @@ int vqi_packed_recover(struct vq_inflight *f, const struct vq_mem *mem, struct v
 	return vqi_order(f, counter_of);
 }
 
-void vqi_packed_desc(struct vq_inflight *f, unsigned int k, const struct vq_pdesc *d)
+void vqi_packed_desc(struct vq_inflight *f, unsigned int k, struct vq_raw d)
 {
 	uint16_t e = k ? f->s[f->filling].next : f->free;
 	struct vqi_pdesc *to = &region(f)->desc[e];
 
 	BUG_ON(e >= f->size); /* the ring has no more slots than there are entries */
-	to->addr = d->addr;
-	to->len = d->len;
-	to->flags = d->flags;
-	to->id = d->id;
+	to->addr = d.addr;
+	to->len = raw_len(d);
+	to->flags = raw_fourth(d);
+	to->id = raw_third(d);
 	f->filling = e;
 }
 
@@ -279,12 +279,13 @@ void vqi_packed_end(struct vq_inflight *f, uint16_t used, bool wrap)
 	f->nstaged = 0;
 }
 
-void vqi_packed_get(const struct vq_inflight *f, uint16_t e, struct vq_pdesc *d)
+struct vq_raw vqi_packed_get(const struct vq_inflight *f, uint16_t e)
 {
 	const struct vqi_pdesc *from = &region(f)->desc[e];
+	uint64_t len = __atomic_load_n(&from->len, __ATOMIC_RELAXED);
 
-	d->addr = __atomic_load_n(&from->addr, __ATOMIC_RELAXED);
-	d->len = __atomic_load_n(&from->len, __ATOMIC_RELAXED);
-	d->flags = rd16(&from->flags);
-	d->id = rd16(&from->id);
+	return (struct vq_raw){
+		.addr = __atomic_load_n(&from->addr, __ATOMIC_RELAXED),
+		.rest = len | (uint64_t)rd16(&from->id) << 32 | (uint64_t)rd16(&from->flags) << 48,
+	};
 }

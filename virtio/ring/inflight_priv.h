@@ -83,12 +83,12 @@ void vqi_split_end(struct vq_inflight *f, uint16_t used_idx);
 
 /* Packed. desc: the k-th descriptor of a chain that is being walked. pop: the chain is whole. */
 int vqi_packed_recover(struct vq_inflight *f, const struct vq_mem *mem, struct vq_cfg *cfg);
-void vqi_packed_desc(struct vq_inflight *f, unsigned int k, const struct vq_pdesc *d);
+void vqi_packed_desc(struct vq_inflight *f, unsigned int k, struct vq_raw d);
 const char *vqi_packed_pop(struct vq_inflight *f, uint16_t id, unsigned int n);
 void vqi_packed_unpop(struct vq_inflight *f, uint16_t e);
 void vqi_packed_begin(struct vq_inflight *f, uint16_t used, bool wrap);
 void vqi_packed_end(struct vq_inflight *f, uint16_t used, bool wrap);
 /* Copy of the descriptor of entry e of a buffer that is to be resubmitted. */
-void vqi_packed_get(const struct vq_inflight *f, uint16_t e, struct vq_pdesc *d);
+struct vq_raw vqi_packed_get(const struct vq_inflight *f, uint16_t e);
 
 #endif

@@ -37,10 +37,9 @@ struct look {
 
 static struct vq_pdesc slot(const struct look *l, unsigned int i)
 {
-	struct vq_pdesc d;
+	struct vq_raw d = desc_copy(&l->ring[(l->at + i) % l->n]);
 
-	desc_copy(&d, &l->ring[(l->at + i) % l->n]);
-	return d;
+	return (struct vq_pdesc){ d.addr, raw_len(d), raw_third(d), raw_fourth(d) };
 }
 
 static const struct vq_pdesc untouched; /* of a ring in its first lap */

@@ -60,7 +60,7 @@ bool vq_mem_copy(const struct vq_mem *m, uint64_t gpa, void *buf, size_t len)
 		to += n;
 		len -= n;
 	}
-	__asm__ volatile("" ::: "memory"); /* as in desc_copy() */
+	__asm__ volatile("" ::: "memory"); /* read once */
 	return true;
 }
 
@@ -78,24 +78,26 @@ int vq_break(struct vq *q, const char *why)
 	return -EPROTO;
 }
 
-const char *vq_chain_cross(struct vq *q, struct vq_chain *c, uint64_t addr, uint32_t len,
-			   unsigned int *at)
+unsigned int vq_walk_cross(struct vq *q, struct iovec *iov, unsigned int cap, unsigned int at,
+			   uint64_t addr, uint32_t len, const char **why)
 {
 	while (len) {
 		const struct vq_region *r = region_of(q->mem, addr);
 		uint32_t n;
 
+		*why = "a buffer outside guest memory";
 		if (!r)
-			return "a buffer outside guest memory";
-		if (*at >= c->cap)
-			return "a chain longer than the device takes";
+			return 0;
+		*why = "a chain longer than the device takes";
+		if (at >= cap)
+			return 0;
 		n = (uint32_t)MIN((uint64_t)len, r->size - (addr - r->gpa));
-		c->iov[(*at)++] = (struct iovec){ r->hva + (addr - r->gpa), n };
-		q->hint = (unsigned int)(r - q->mem->r);
+		iov[at++] = (struct iovec){ r->hva + (addr - r->gpa), n };
+		q->region = r;
 		addr += n;
 		len -= n;
 	}
-	return NULL;
+	return at;
 }
 
 const char *vq_table_open(struct vq *q, uint64_t addr, uint32_t len, uint16_t flags,
@@ -124,6 +126,7 @@ int vq_start(struct vq *q, const struct vq_mem *mem, const struct vq_cfg *cfg)
 		return -EINVAL;
 	memset(q, 0, sizeof(*q));
 	q->mem = mem;
+	q->region = &mem->r[0];
 	q->cfg = *cfg;
 	q->fresh = cfg->used_idx == VQ_FRESH(cfg->packed);
 	return cfg->packed ? vqp_start(q) : vqs_start(q);

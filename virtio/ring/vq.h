@@ -59,7 +59,7 @@ struct vq_inflight; /* vhost-user inflight memory of one queue (virtio/ring/infl
 
 /**
  * struct vq - a queue in use; only @broken and the counters are for the owner to read
- * @hint:   region of the last translation
+ * @region: of the last translation
  * @inuse:  split: buffers popped and not pushed are avail_idx - used_idx; packed: their ring slots
  * @staged: buffers pushed, not published; @staged_slots: their ring slots
  * @fresh:  used index 0: the driver's event index can be believed at the first publish
@@ -67,7 +67,7 @@ struct vq_inflight; /* vhost-user inflight memory of one queue (virtio/ring/infl
 struct vq {
 	const struct vq_mem *mem;
 	struct vq_cfg cfg;
-	unsigned int hint;
+	const struct vq_region *region;
 	union {
 		struct {
 			void *desc, *avail, *used;

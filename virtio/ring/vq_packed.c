@@ -33,57 +33,80 @@ int vqp_start(struct vq *q)
 
 /* An indirect table of a packed ring is an array: flags other than WRITE mean nothing, but a table
  * in a table we do not let pass (2.8.7). */
-static const char *walk_table(struct vq *q, struct vq_chain *c, const struct vq_pdesc *by)
+static const char *walk_table(struct vq *q, struct vq_walk *into, struct vq_raw by)
 {
-	const char *why;
+	struct vq_walk w = *into;
 	struct vq_table t;
-	struct vq_pdesc d;
+	struct vq_raw d;
+	const char *why;
 
-	why = vq_table_open(q, by->addr, by->len, by->flags, &t);
+	why = vq_table_open(q, by.addr, raw_len(by), raw_fourth(by), &t);
 	for (uint32_t i = 0; !why && i < t.n; i++) {
 		if (unlikely(!vq_table_get(q, &t, i, &d)))
 			return "an indirect table outside guest memory";
-		if (unlikely(d.flags & VQ_F_INDIRECT))
+		if (unlikely(raw_fourth(d) & VQ_F_INDIRECT))
 			return "an indirect table inside an indirect table";
-		why = vq_chain_add(q, c, d.addr, d.len, d.flags & VQ_F_WRITE);
+		why = vq_walk_add(q, &w, d.addr, raw_len(d), raw_fourth(d) & VQ_F_WRITE);
 	}
+	*into = w;
 	return why;
 }
 
-static const char *add_desc(struct vq *q, struct vq_chain *c, const struct vq_pdesc *d)
+static inline const char *add_desc(struct vq *q, struct vq_walk *w, struct vq_raw d)
 {
-	if (d->flags & VQ_F_INDIRECT)
-		return walk_table(q, c, d);
-	return vq_chain_add(q, c, d->addr, d->len, d->flags & VQ_F_WRITE);
-}
-
-/* Walks the list of slots that begins at q->p.next. The slots that the device holds are not the
- * driver's to offer again, which bounds the walk. */
-static const char *walk(struct vq *q, struct vq_chain *c, uint16_t flags)
-{
-	unsigned int room = (unsigned int)q->cfg.size - q->p.inuse - q->staged_slots;
-	struct vq_pdesc *ring = q->p.ring, d;
-	unsigned int at = q->p.next;
+	struct vq_walk table;
 	const char *why;
 
-	c->ndesc = 0;
-	do {
-		if (unlikely(c->ndesc == room))
+	if (likely(!(raw_fourth(d) & VQ_F_INDIRECT)))
+		return vq_walk_add(q, w, d.addr, raw_len(d), raw_fourth(d) & VQ_F_WRITE);
+	table = *w;
+	why = walk_table(q, &table, d);
+	*w = table;
+	return why;
+}
+
+/* Walks the list of slots that begins at q->p.next with d. The slots that the device holds are not
+ * the driver's to offer again, which bounds the walk. */
+static __attribute__((noinline)) const char *walk(struct vq *q, struct vq_chain *c, struct vq_raw d)
+{
+	unsigned int room = (unsigned int)q->cfg.size - q->p.inuse - q->staged_slots;
+	struct vq_walk w = vq_walk_begin(c);
+	struct vq_pdesc *ring = q->p.ring;
+	unsigned int at = q->p.next, n = 0;
+	const char *why;
+
+	for (;;) {
+		if (unlikely(n == room))
 			return "a chain longer than the ring has room for";
-		desc_copy(&d, &ring[at]);
-		/* The flags that said the buffer is available are the ones that count. */
-		if (!c->ndesc)
-			d.flags = flags;
-		why = add_desc(q, c, &d);
+		why = add_desc(q, &w, d);
 		if (unlikely(why))
 			return why;
 		if (unlikely(q->inflight))
-			vqi_packed_desc(q->inflight, c->ndesc, &d);
-		c->ndesc++;
+			vqi_packed_desc(q->inflight, n, d);
+		n++;
+		if (!(raw_fourth(d) & VQ_F_NEXT))
+			break;
 		at = at + 1 == q->cfg.size ? 0 : at + 1;
-	} while (d.flags & VQ_F_NEXT);
-	c->id = d.id; /* it is in the last one (2.8.6) */
-	return unlikely(q->inflight) ? vqi_packed_pop(q->inflight, c->id, c->ndesc) : NULL;
+		d = desc_copy(&ring[at]);
+	}
+	c->ndesc = (uint16_t)n;
+	c->id = raw_third(d); /* it is in the last one (2.8.6) */
+	why = vq_walk_end(&w, c);
+	if (likely(!q->inflight) || why)
+		return why;
+	return vqi_packed_pop(q->inflight, c->id, n);
+}
+
+/* A buffer of one slot, without any of the ifs. */
+static inline bool pop_one(const struct vq *q, struct vq_chain *c, struct vq_raw d)
+{
+	if ((raw_fourth(d) & (VQ_F_NEXT | VQ_F_INDIRECT)) || q->inflight ||
+	    q->p.inuse + q->staged_slots >= q->cfg.size ||
+	    !vq_chain_one(q, c, d, raw_fourth(d) & VQ_F_WRITE))
+		return false;
+	c->id = raw_third(d);
+	c->ndesc = 1;
+	return true;
 }
 
 /* A buffer that a predecessor held, from the copy of its descriptors that is kept. */
@@ -91,20 +114,20 @@ static int pop_again(struct vq *q, struct vq_chain *c)
 {
 	struct vq_inflight *f = q->inflight;
 	uint16_t head = vqi_resubmit(f), e = head;
+	struct vq_walk w = vq_walk_begin(c);
 	const char *why = NULL;
-	struct vq_pdesc d;
 
 	f->resubmit_at++;
-	vq_chain_begin(c);
 	c->ndesc = f->s[head].num;
+	c->id = f->s[head].id;
 	for (unsigned int i = 0; !why && i < c->ndesc; i++) {
-		vqi_packed_get(f, e, &d);
-		why = add_desc(q, c, &d);
+		why = add_desc(q, &w, vqi_packed_get(f, e));
 		e = f->s[e].next;
 	}
+	if (!why)
+		why = vq_walk_end(&w, c);
 	if (why)
 		return vq_break(q, why);
-	c->id = f->s[head].id;
 	q->pops++;
 	return 1;
 }
@@ -119,15 +142,20 @@ static uint16_t head_flags(const struct vq *q)
 
 int vqp_pop(struct vq *q, struct vq_chain *c)
 {
+	const struct vq_pdesc *ring = q->p.ring;
 	uint16_t flags = head_flags(q);
-	const char *why;
+	const char *why = NULL;
+	struct vq_raw d;
 
 	if (unlikely(q->inflight) && vqi_resubmit(q->inflight) != VQI_NONE)
 		return pop_again(q, c);
 	if (!packed_is_avail(flags, q->p.avail_wrap))
 		return 0;
-	vq_chain_begin(c);
-	why = walk(q, c, flags);
+	d = desc_copy(&ring[q->p.next]);
+	/* The flags that said the buffer is available are the ones that count. */
+	d.rest = (d.rest & ~(0xffffull << 48)) | (uint64_t)flags << 48;
+	if (!pop_one(q, c, d))
+		why = walk(q, c, d);
 	if (unlikely(why))
 		return vq_break(q, why);
 	packed_advance(&q->p.next, &q->p.avail_wrap, c->ndesc, q->cfg.size);

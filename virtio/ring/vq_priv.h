@@ -83,11 +83,38 @@ static inline void full_barrier(void)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-/* Copies one 16-byte descriptor; the compiler may not go back to the original afterwards. */
-static inline void desc_copy(void *to, const void *from)
+/**
+ * struct vq_raw - a copy of one descriptor, of either kind, as two words
+ * Split: addr; len, flags, next. Packed: addr; len, id, flags.
+ */
+struct vq_raw {
+	uint64_t addr, rest;
+};
+
+/* Copies a descriptor, which may lie at any address, into registers. The compiler must not go back
+ * to the original, so it is not told that the value came from there. */
+static inline struct vq_raw desc_copy(const void *from)
 {
-	memcpy(to, from, 16);
-	__asm__ volatile("" ::: "memory");
+	struct vq_raw d;
+
+	memcpy(&d, from, sizeof(d));
+	__asm__ volatile("" : "+r"(d.addr), "+r"(d.rest));
+	return d;
+}
+
+static inline uint32_t raw_len(struct vq_raw d)
+{
+	return (uint32_t)d.rest;
+}
+
+static inline uint16_t raw_third(struct vq_raw d)
+{
+	return (uint16_t)(d.rest >> 32);
+}
+
+static inline uint16_t raw_fourth(struct vq_raw d)
+{
+	return (uint16_t)(d.rest >> 48);
 }
 
 /* Did the index pass event on its way from old to now (2.7.10, 2.8.10)? */
@@ -220,57 +247,104 @@ void *vq_ring_ptr(const struct vq_mem *m, uint64_t gpa, uint64_t len, unsigned i
  */
 bool vq_mem_copy(const struct vq_mem *m, uint64_t gpa, void *buf, size_t len);
 
-/** vq_chain_cross() - iovecs from *at on for what is not in the region last used; moves *at on. */
-const char *vq_chain_cross(struct vq *q, struct vq_chain *c, uint64_t addr, uint32_t len,
-			   unsigned int *at);
+/**
+ * struct vq_walk - a chain while it is walked; lives in registers
+ * @at:   iovecs so far; @nout: of them readable
+ * @len:  bytes so far; @out_len: of them readable
+ */
+struct vq_walk {
+	struct iovec *iov;
+	unsigned int cap, at, nout;
+	uint64_t len, out_len;
+};
+
+/** vq_walk_cross() - iovecs from @at on for what is not in the region last used. Returns how many
+ * there are then, or 0 and *why. */
+unsigned int vq_walk_cross(struct vq *q, struct iovec *iov, unsigned int cap, unsigned int at,
+			   uint64_t addr, uint32_t len, const char **why);
 
 /** vq_table_open() - check an indirect descriptor; NULL or why it is bad. */
 const char *vq_table_open(struct vq *q, uint64_t addr, uint32_t len, uint16_t flags,
 			  struct vq_table *t);
 
 /** vq_table_get() - copy descriptor i < n of a table. */
-static inline bool vq_table_get(const struct vq *q, const struct vq_table *t, uint32_t i, void *d)
+static inline bool vq_table_get(const struct vq *q, const struct vq_table *t, uint32_t i,
+				struct vq_raw *d)
 {
-	if (unlikely(!t->p))
-		return vq_mem_copy(q->mem, t->gpa + 16ull * i, d, 16);
-	desc_copy(d, t->p + 16ull * i);
+	struct vq_raw gathered;
+
+	if (unlikely(!t->p)) {
+		if (!vq_mem_copy(q->mem, t->gpa + 16ull * i, &gathered, sizeof(gathered)))
+			return false;
+		*d = gathered;
+		return true;
+	}
+	*d = desc_copy(t->p + 16ull * i);
 	return true;
 }
 
-static inline void vq_chain_begin(struct vq_chain *c)
+static inline struct vq_walk vq_walk_begin(const struct vq_chain *c)
 {
-	c->nout = c->nin = 0;
-	c->out_len = c->in_len = 0;
+	return (struct vq_walk){ .iov = c->iov, .cap = c->cap };
 }
 
-/** vq_chain_add() - append one descriptor's memory to a chain; NULL or why it is bad. */
-static inline const char *vq_chain_add(struct vq *q, struct vq_chain *c, uint64_t addr,
-				       uint32_t len, bool write)
+/** vq_walk_add() - append one descriptor's memory; NULL or why it is bad. */
+static inline __attribute__((always_inline)) const char *vq_walk_add(struct vq *q,
+								     struct vq_walk *w,
+								     uint64_t addr, uint32_t len,
+								     bool write)
 {
-	const struct vq_region *r = &q->mem->r[q->hint];
-	unsigned int at = c->nout + c->nin;
+	const struct vq_region *r = q->region;
+	unsigned int before = w->at;
 	uint64_t off = addr - r->gpa;
 	const char *why;
 
 	if (unlikely(!len))
 		return "a descriptor of zero length";
-	if (unlikely(write ? ckd_add(&c->in_len, c->in_len, len)
-			   : ckd_add(&c->out_len, c->out_len, len)))
-		return "lengths of a chain add up to 4 GiB or more";
-	if (unlikely(!write && c->nin))
-		return "a readable descriptor after a writable one";
-	if (likely(range_ok(off, len, r->size) && at < c->cap)) {
-		c->iov[at++] = (struct iovec){ r->hva + off, len };
+	if (likely(range_ok(off, len, r->size) && before < w->cap)) {
+		w->iov[before] = (struct iovec){ r->hva + off, len };
+		w->at = before + 1;
 	} else {
-		why = vq_chain_cross(q, c, addr, len, &at);
-		if (why)
+		w->at = vq_walk_cross(q, w->iov, w->cap, before, addr, len, &why);
+		if (!w->at)
 			return why;
 	}
+	w->len += len;
 	if (write)
-		c->nin = at - c->nout;
-	else
-		c->nout = at;
+		return NULL;
+	if (unlikely(w->nout != before))
+		return "a readable descriptor after a writable one";
+	w->nout = w->at;
+	w->out_len = w->len;
 	return NULL;
+}
+
+/** vq_chain_one() - a chain of one descriptor in the region last used; false: walk it. */
+static inline bool vq_chain_one(const struct vq *q, struct vq_chain *c, struct vq_raw d, bool write)
+{
+	const struct vq_region *r = q->region;
+	uint64_t off = d.addr - r->gpa;
+	uint32_t len = raw_len(d);
+
+	if (unlikely(!len || !range_ok(off, len, r->size) || !c->cap))
+		return false;
+	c->iov[0] = (struct iovec){ r->hva + off, len };
+	c->nout = !write;
+	c->nin = write;
+	c->out_len = write ? 0 : len;
+	c->in_len = write ? len : 0;
+	return true;
+}
+
+/** vq_walk_end() - fill the chain; NULL or why it is bad. */
+static inline const char *vq_walk_end(const struct vq_walk *w, struct vq_chain *c)
+{
+	c->nout = w->nout;
+	c->nin = w->at - w->nout;
+	c->out_len = (uint32_t)w->out_len;
+	c->in_len = (uint32_t)(w->len - w->out_len);
+	/* A chain has fewer descriptors than would make the sums wrap (2.7.5.2: below 4 GiB). */
+	return unlikely(w->len > UINT32_MAX) ? "lengths of a chain add up to 4 GiB or more" : NULL;
 }
 
 #endif

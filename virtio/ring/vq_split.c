@@ -26,40 +26,43 @@ int vqs_start(struct vq *q)
 }
 
 /*
- * Walks a chain from descriptor i of the ring. A chain is never longer than the ring (2.7.5.3.1),
- * which ends loops too; its indirect table, which comes last, counts with it.
+ * Walks a chain that begins with descriptor d of the ring. A chain is never longer than the ring
+ * (2.7.5.3.1), which ends loops too; its indirect table, which comes last, counts with it.
  */
-static const char *walk(struct vq *q, struct vq_chain *c, uint32_t i)
+static __attribute__((noinline)) const char *walk(struct vq *q, struct vq_chain *c, struct vq_raw d)
 {
 	struct vq_table t = { q->s.desc, 0, q->cfg.size };
+	struct vq_walk w = vq_walk_begin(c);
+	unsigned int left = q->cfg.size;
 	bool indirect = false;
-	struct vq_sdesc d;
 	const char *why;
+	uint32_t i;
 
-	for (unsigned int left = q->cfg.size; left; left--) {
+	for (;;) {
+		uint16_t flags = raw_third(d);
+
+		if (flags & VQ_F_INDIRECT) {
+			if (indirect)
+				return "an indirect table inside an indirect table";
+			why = vq_table_open(q, d.addr, raw_len(d), flags, &t);
+			indirect = true;
+			i = 0;
+		} else {
+			why = vq_walk_add(q, &w, d.addr, raw_len(d), flags & VQ_F_WRITE);
+			i = raw_fourth(d);
+			left--;
+		}
+		if (unlikely(why))
+			return why;
+		if (!(flags & (VQ_F_NEXT | VQ_F_INDIRECT)))
+			return vq_walk_end(&w, c);
+		if (unlikely(!left))
+			return "a chain longer than the ring, or a loop";
 		if (unlikely(i >= t.n))
 			return "a next descriptor outside the table";
 		if (unlikely(!vq_table_get(q, &t, i, &d)))
 			return "an indirect table outside guest memory";
-		if (d.flags & VQ_F_INDIRECT) {
-			if (indirect)
-				return "an indirect table inside an indirect table";
-			why = vq_table_open(q, d.addr, d.len, d.flags, &t);
-			if (why)
-				return why;
-			indirect = true;
-			left++; /* the one that names the table is none of the chain */
-			i = 0;
-			continue;
-		}
-		why = vq_chain_add(q, c, d.addr, d.len, d.flags & VQ_F_WRITE);
-		if (unlikely(why))
-			return why;
-		if (!(d.flags & VQ_F_NEXT))
-			return NULL;
-		i = d.next;
 	}
-	return "a chain longer than the ring, or a loop";
 }
 
 /* Is there something behind avail_idx? Reads the driver's index. -EPROTO: it cannot be true. */
@@ -77,12 +80,17 @@ static int look(struct vq *q)
 	return idx != q->s.avail_idx;
 }
 
-static int pop_head(struct vq *q, struct vq_chain *c, uint16_t head)
+static inline int pop_head(struct vq *q, struct vq_chain *c, uint16_t head)
 {
-	const char *why;
+	const char *why = NULL;
+	struct vq_raw d;
 
-	vq_chain_begin(c);
-	why = walk(q, c, head);
+	if (unlikely(head >= q->cfg.size))
+		return vq_break(q, "a head outside the descriptor table");
+	d = desc_copy((uint8_t *)q->s.desc + 16u * head);
+	if ((raw_third(d) & (VQ_F_NEXT | VQ_F_INDIRECT)) ||
+	    !vq_chain_one(q, c, d, raw_third(d) & VQ_F_WRITE))
+		why = walk(q, c, d);
 	if (unlikely(why))
 		return vq_break(q, why);
 	c->id = head;
@@ -92,7 +100,7 @@ static int pop_head(struct vq *q, struct vq_chain *c, uint16_t head)
 }
 
 /* With inflight memory: first what a predecessor held; then marks. */
-static int pop_tracked(struct vq *q, struct vq_chain *c)
+static __attribute__((noinline)) int pop_tracked(struct vq *q, struct vq_chain *c)
 {
 	struct vq_inflight *f = q->inflight;
 	const struct vq_savail *a = q->s.avail;

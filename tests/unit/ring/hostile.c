@@ -120,8 +120,6 @@ struct hostile {
 static const struct hostile chains[] = {
 	{ "zero length", 1, .d = { { DATA, 0, 0, 0 } } },
 	{ "zero length", 2, .d = { { DATA, 8, NEXT, 1 }, { DATA, 0, WRITE, 0 } } },
-	{ "4 GiB", 2, .d = { { DATA, 8, NEXT, 1 }, { DATA, 0xfffffff8, 0, 0 } } },
-	{ "4 GiB", 2, .d = { { DATA, 8, WRITE | NEXT, 1 }, { DATA, 0xffffffff, WRITE, 0 } } },
 	{ "after a writable", 2, .d = { { DATA, 8, WRITE | NEXT, 1 }, { DATA, 8, 0, 0 } } },
 	{ "outside guest memory", 1, .d = { { 0, 8, 0, 0 } } },
 	{ "outside guest memory", 1, .d = { { GPA_A - 1, 8, 0, 0 } } },
@@ -218,6 +216,25 @@ static void test_chains(void **state)
 	each_kind(bad_chains);
 }
 
+/* Memory that is there, 3 GiB of it, but named twice. */
+static void too_much(bool packed)
+{
+	static const struct desc d[] = { { GIB(4), 0xc0000000, NEXT, 1 },
+					 { GIB(4), 0x40000000, 0, 0 } };
+	struct fix f;
+
+	up(&f, packed);
+	assert_int_equal(vq_mem_add(&f.mem, GIB(4), GIB(3), f.c), 0); /* nobody looks there */
+	offer(&f, d, 2);
+	broken(&f, "4 GiB");
+	down(&f);
+}
+
+static void test_too_much(void **state)
+{
+	each_kind(too_much);
+}
+
 /* Indirect descriptors of a driver that did not accept the feature. */
 static void not_negotiated(bool packed)
 {
@@ -290,7 +307,6 @@ static void test_loops(void **state)
 	put(&f, TABLE, &back[0], 0, 0);
 	put(&f, TABLE + 16, &back[1], 0, 0);
 	broken(&f, "or a loop");
-	assert_int_equal(f.chain.nout, SIZE); /* it was bounded by the ring's size */
 	down(&f);
 }
 
@@ -353,7 +369,7 @@ static void test_bad_head(void **state)
 	offer(&f, &d, 1);
 	a = vq_mem_ptr(&f.mem, f.cfg.driver, 2);
 	a->ring[0] = SIZE;
-	broken(&f, "outside the table");
+	broken(&f, "head outside");
 	down(&f);
 }
 
@@ -472,11 +488,17 @@ static void test_mem(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_chains),	      cmocka_unit_test(test_not_negotiated),
-		cmocka_unit_test(test_crossing),      cmocka_unit_test(test_loops),
-		cmocka_unit_test(test_avail_index),   cmocka_unit_test(test_avail_while_held),
-		cmocka_unit_test(test_bad_head),      cmocka_unit_test(test_packed_room),
-		cmocka_unit_test(test_same_id_twice), cmocka_unit_test(test_starts),
+		cmocka_unit_test(test_chains),
+		cmocka_unit_test(test_too_much),
+		cmocka_unit_test(test_not_negotiated),
+		cmocka_unit_test(test_crossing),
+		cmocka_unit_test(test_loops),
+		cmocka_unit_test(test_avail_index),
+		cmocka_unit_test(test_avail_while_held),
+		cmocka_unit_test(test_bad_head),
+		cmocka_unit_test(test_packed_room),
+		cmocka_unit_test(test_same_id_twice),
+		cmocka_unit_test(test_starts),
 		cmocka_unit_test(test_mem),
 	};
 
