@@ -467,13 +467,17 @@ bool disk_ring_arm(struct disk_ring *r, bool on)
 		io_uring_cq_eventfd_toggle(&r->ring, on);
 	if (!on)
 		return false;
-	/* the kernel reads the flag after it wrote a completion, we the other way round */
-	atomic_thread_fence(memory_order_seq_cst);
 	if (r->finished.head)
 		return true;
-	return r->up &&
-	       (io_uring_cq_ready(&r->ring) || enter_due(r) || io_uring_sq_ready(&r->ring) ||
-		(r->waiting.head && r->inflight < r->depth));
+	if (!r->up)
+		return false;
+	/* The kernel sets the flag word and then looks whether the eventfd is on; we the other way
+	 * round. A flag that is set may be stale, so it is the completions that count. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (r->inflight && enter_due(r))
+		(void)!enter(r, 0);
+	return io_uring_cq_ready(&r->ring) || io_uring_sq_ready(&r->ring) ||
+	       (r->waiting.head && r->inflight < r->depth);
 }
 
 bool disk_ring_idle(const struct disk_ring *r)

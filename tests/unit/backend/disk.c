@@ -552,11 +552,11 @@ static void test_readonly_and_direct_rules(void **state)
 	free(p);
 }
 
-static bool readable(int fd)
+static bool readable(int fd, int ms)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
-	return poll(&p, 1, 0) == 1;
+	return poll(&p, 1, ms) == 1;
 }
 
 static void test_eventfd(const char *path)
@@ -573,7 +573,7 @@ static void test_eventfd(const char *path)
 	disk_queue(f.r, &o.req);
 	assert_int_equal(disk_submit(f.r), 0);
 	while (!disk_ring_arm(f.r, true)) /* it may still be under way: the eventfd tells */
-		if (readable(disk_ring_fd(f.r)))
+		if (readable(disk_ring_fd(f.r), 50000))
 			break;
 	disk_drain(f.r);
 	while (read(disk_ring_fd(f.r), &n, sizeof(n)) > 0)
@@ -582,8 +582,7 @@ static void test_eventfd(const char *path)
 	fill(&o, DISK_READ, 0, 512);
 	disk_queue(f.r, &o.req);
 	assert_int_equal(disk_submit(f.r), 0);
-	while (!readable(disk_ring_fd(f.r)))
-		;
+	assert_true(readable(disk_ring_fd(f.r), 50000));
 	while (!disk_ring_idle(f.r))
 		disk_poll(f.r);
 	assert_int_equal(o.res, 0);
@@ -595,7 +594,7 @@ static void test_eventfd(const char *path)
 	assert_int_equal(disk_submit(f.r), 0);
 	while (!disk_poll(f.r))
 		;
-	assert_false(readable(disk_ring_fd(f.r)));
+	assert_false(readable(disk_ring_fd(f.r), 0));
 	teardown(&f);
 }
 
