@@ -42,7 +42,7 @@ struct slot {
 	int result;	   /* status, PENDING: with the disk */
 	unsigned int at, nranges;
 	struct range range[RANGES_MAX];
-	struct iovec iov[];
+	struct iovec *iov; /* seg_max of them */
 };
 
 struct blkq {
@@ -53,7 +53,8 @@ struct blkq {
 	char serial[VIRTIO_BLK_ID_BYTES];
 	struct slot *free, *first, **last; /* first, last: under way, with IN_ORDER */
 	unsigned int staged;
-	void *slots;
+	struct slot *slots;
+	struct iovec *iovs; /* apart: what is never used is never touched */
 	struct iovec chain[CHAIN_MAX];
 	atomic_ullong errors, calls, calls_spared;
 };
@@ -68,15 +69,15 @@ static void put_free(struct blkq *b, struct slot *s)
 
 static int make_slots(struct blkq *b)
 {
-	size_t size = sizeof(struct slot) + b->cfg.seg_max * sizeof(struct iovec);
-
-	b->slots = calloc(b->cfg.depth, size);
-	if (!b->slots)
+	b->slots = calloc(b->cfg.depth, sizeof(*b->slots));
+	b->iovs = calloc((size_t)b->cfg.depth * b->cfg.seg_max, sizeof(*b->iovs));
+	if (!b->slots || !b->iovs)
 		return -ENOMEM;
 	for (unsigned int i = b->cfg.depth; i-- > 0;) {
-		struct slot *s = (void *)((char *)b->slots + i * size);
+		struct slot *s = &b->slots[i];
 
 		s->b = b;
+		s->iov = b->iovs + (size_t)i * b->cfg.seg_max;
 		put_free(b, s);
 	}
 	return 0;
@@ -118,6 +119,7 @@ void blkq_free(struct blkq *b)
 		return;
 	disk_ring_free(b->ring);
 	free(b->slots);
+	free(b->iovs);
 	free(b);
 }
 

@@ -57,6 +57,8 @@ void br_hdr(struct br *r, unsigned int i, uint32_t type, uint64_t sector);
 int br_add(struct br *r, unsigned int i, unsigned int pieces);
 /* One finished request, -1: none. br_wait(): runs the device until there is one. */
 int br_get(struct br *r);
+/* Blocks for the completions' eventfd. */
+void br_sleep(struct br *r);
 int br_wait(struct br *r);
 /* All of it for a request of its own: returns the status. */
 int br_do(struct br *r, uint32_t type, uint64_t sector, const void *out, uint32_t out_len,
