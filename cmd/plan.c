@@ -19,6 +19,7 @@ static const plan_fn_t looks[PORT_MODES] = {
 	[PORT_VFIO] = plan_vfio,
 	[PORT_VHOST_USER] = plan_vhost_user,
 	[PORT_VIRTIO] = plan_virtio,
+	[PORT_EMULATED] = plan_virtio, /* the same host side */
 };
 
 const struct plan *plan_earlier(const struct planner *pl, const struct plan *p,
@@ -63,10 +64,10 @@ void plan_what(struct plan *p, const char *fmt, ...)
 	}
 }
 
-/* A mode is tried when it is the one asked for, or any will do. */
+/* A mode is tried when it is the one asked for, or any will do that is as good as any. */
 static bool wanted(const struct port_spec *s, unsigned int mode)
 {
-	return s->mode == PORT_AUTO || s->mode == (int)mode;
+	return s->mode == (int)mode || (s->mode == PORT_AUTO && mode != PORT_EMULATED);
 }
 
 /* What one look found must not mislead the next, or the plans of other ports. */

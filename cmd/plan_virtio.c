@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Mode virtio: the VMM serves the device itself, a network port from a tap interface, a disk from a
- * file or block device. Whether another process has the interface or the file is only known for
- * sure when it is opened.
+ * Modes virtio and emulated: the VMM serves the device itself, a network port from a tap interface,
+ * a disk from a file or block device. Whether another process has the interface or the file is only
+ * known for sure when it is opened.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,16 +13,21 @@
 
 #define NULL_DISK "null:"
 
+static bool served_here(const struct plan *p)
+{
+	return plan_mode(p) == PORT_VIRTIO || plan_mode(p) == PORT_EMULATED;
+}
+
 static bool same_tap(const struct plan *a, const struct plan *b)
 {
-	return plan_mode(a) == PORT_VIRTIO && a->spec->tap && !strcmp(a->spec->tap, b->spec->tap);
+	return served_here(a) && a->spec->tap && !strcmp(a->spec->tap, b->spec->tap);
 }
 
 /* Two readers may share a file. */
 static bool same_path(const struct plan *a, const struct plan *b)
 {
-	return plan_mode(a) == PORT_VIRTIO && a->spec->path &&
-	       !strcmp(a->spec->path, b->spec->path) && !(a->spec->readonly && b->spec->readonly) &&
+	return served_here(a) && a->spec->path && !strcmp(a->spec->path, b->spec->path) &&
+	       !(a->spec->readonly && b->spec->readonly) &&
 	       strncmp(a->spec->path, NULL_DISK, strlen(NULL_DISK));
 }
 
@@ -96,8 +101,8 @@ static int check_disk(struct planner *pl, struct plan *p, struct err *e)
 	if (other)
 		return err_set(e, -EBUSY, "%s goes to port %s already", s->path, other->spec->id);
 	if (s->queues > PORT_QUEUES_MAX)
-		return err_set(e, -EINVAL, "queues=%u: a virtio device has at most %u", s->queues,
-			       PORT_QUEUES_MAX);
+		return err_set(e, -EINVAL, "queues=%u: a device of the VMM has at most %u",
+			       s->queues, PORT_QUEUES_MAX);
 	plan_what(p, "%s%s", s->path, s->readonly ? ", read-only" : "");
 	if (strncmp(s->path, NULL_DISK, strlen(NULL_DISK)))
 		return check_file(pl, s, e);

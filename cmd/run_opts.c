@@ -17,7 +17,9 @@
 #define R(m) offsetof(struct run_opts, m)
 
 /* In the order of enum port_mode. */
-static const char *const mode_names[] = { "auto", "vfio", "vhost-user", "virtio", NULL };
+static const char *const mode_names[] = {
+	"auto", "vfio", "vhost-user", "virtio", "emulated", NULL
+};
 static const char *const role_names[] = { "client", "server", NULL };
 
 static int parse_hide_net(void *target, const char *text, struct err *e)
@@ -80,7 +82,7 @@ static const struct opt net_opts[] = {
 	PORT_OPTS_VF,
 	PORT_OPTS_VHOST_USER,
 	{ "tap", OPT_STR, .off = P(tap), .arg = "IFNAME", .complete = "netdev",
-	  .help = "virtio: tap interface of the host; made when it is not there" },
+	  .help = "virtio, emulated: tap interface of the host; made when it is not there" },
 	{ "queues", OPT_U32, .off = P(queues), .given = P(queues_given), .min = 1,
 	  .max = PORT_QUEUES_MAX, .help = "vhost-user, virtio: pairs of queues (1)" },
 	{ "hide", OPT_FN, .fn = parse_hide_net, .arg = "NAME:NAME...",
@@ -97,16 +99,21 @@ static const struct opt disk_opts[] = {
 	{ "bdf", OPT_BDF, .off = P(bdf), .given = P(bdf_given), .complete = "pci",
 	  .help = "this PCI function as it is: a VF, or a whole device" },
 	{ "queues", OPT_U32, .off = P(queues), .given = P(queues_given), .min = 1, .max = 65534,
-	  .help = "I/O queues: of a VF (as many as it may have), up to 16 of a virtio disk (1)" },
+	  .help = "I/O queues: of a VF (as many as it may have), up to 16 of other disks (1)" },
 	PORT_OPTS_VF,
 	PORT_OPTS_VHOST_USER,
 	{ "path", OPT_STR, .off = P(path), .arg = "FILE|null:SIZE", .complete = "file",
-	  .help = "virtio: file or block device; null: nothing behind it, to measure" },
+	  .help = "virtio, emulated: file or block device; null: nothing behind it, to measure" },
 	{ "direct", OPT_BOOL, .off = P(direct), .given = P(direct_given),
-	  .help = "virtio: go past the host's page cache" },
-	{ "readonly", OPT_BOOL, .off = P(readonly), .help = "virtio: the guest cannot write" },
+	  .help = "virtio, emulated: go past the host's page cache" },
+	{ "readonly", OPT_BOOL, .off = P(readonly),
+	  .help = "virtio, emulated: the guest cannot write" },
 	{ "serial", OPT_STR, .off = P(serial), .arg = "TEXT",
-	  .help = "virtio: serial number, up to 20 bytes (the id)" },
+	  .help = "virtio, emulated: serial number, up to 20 bytes (the id)" },
+	{ "shadow-doorbell", OPT_BOOL, .off = P(shadow),
+	  .help = "emulated: the driver may keep its doorbells in memory (off)" },
+	{ "ioeventfd", OPT_BOOL, .off = P(ioeventfd),
+	  .help = "emulated: doorbells that still ring do not reach user space (off)" },
 	{ "hide", OPT_FN, .fn = parse_hide_disk, .arg = "NAME:NAME...",
 	  .help = "vhost-user, virtio: features not offered: " HIDE_RING ", " HIDE_DISK },
 	{ .type = OPT_END },
@@ -293,6 +300,7 @@ bool port_names(const struct port_spec *s, enum port_mode m)
 	case PORT_VHOST_USER:
 		return s->socket;
 	case PORT_VIRTIO:
+	case PORT_EMULATED:
 		return s->tap || s->path;
 	default:
 		return true;
@@ -353,7 +361,8 @@ static int check_named(const struct port_spec *p, struct err *e)
 			       port_keys(p->kind, mode));
 	for (m = PORT_AUTO + 1; m < PORT_MODES; m++) {
 		any |= port_names(p, m);
-		if (mode != PORT_AUTO && mode != m && port_names(p, m))
+		if (mode != PORT_AUTO && port_names(p, m) &&
+		    strcmp(port_keys(p->kind, m), port_keys(p->kind, mode)))
 			return err_set(e, -EINVAL, "%s is for mode=%s, and mode=%s is asked for",
 				       port_keys(p->kind, m), mode_names[m], mode_names[mode]);
 	}
@@ -382,6 +391,7 @@ static int check_needs(const struct port_spec *p, struct err *e)
 		{ p->serial, p->path, "serial=", "path=" },
 		{ p->hide, virtio,
 		  "hide=", p->kind == PORT_NET ? "socket= or tap=" : "socket= or path=" },
+		{ p->ioeventfd, p->shadow, "ioeventfd=", "shadow-doorbell=on" },
 		{ p->queues_given && p->kind == PORT_NET, virtio, "queues=", "socket= or tap=" },
 	};
 	unsigned int i;
@@ -392,6 +402,20 @@ static int check_needs(const struct port_spec *p, struct err *e)
 	return 0;
 }
 
+/* An e1000 has one pair of queues, and neither card knows features of virtio. */
+static int check_emulated(const struct port_spec *p, struct err *e)
+{
+	bool emulated = p->mode == PORT_EMULATED;
+
+	if ((p->shadow || p->ioeventfd) && !emulated)
+		return err_set(e, -EINVAL, "shadow-doorbell= and ioeventfd= are for mode=emulated");
+	if (emulated && p->hide)
+		return err_set(e, -EINVAL, "hide= is not for mode=emulated");
+	if (emulated && p->kind == PORT_NET && p->queues > 1)
+		return err_set(e, -EINVAL, "queues=%u: an emulated e1000 has one pair", p->queues);
+	return 0;
+}
+
 /* What is wrong whatever the host looks like; the planner judges the rest. */
 static int port_check(const struct port_spec *p, struct err *e)
 {
@@ -399,6 +423,9 @@ static int port_check(const struct port_spec *p, struct err *e)
 
 	if (!ret)
 		ret = check_needs(p, e);
+	if (ret)
+		return ret;
+	ret = check_emulated(p, e);
 	if (ret)
 		return ret;
 	if (p->pf && p->bdf_given)

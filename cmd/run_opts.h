@@ -8,8 +8,9 @@
 
 enum port_kind { PORT_NET, PORT_DISK };
 
-/** enum port_mode - as the user asked; PORT_AUTO tries the others in this order. */
-enum port_mode { PORT_AUTO, PORT_VFIO, PORT_VHOST_USER, PORT_VIRTIO, PORT_MODES };
+/** enum port_mode - as the user asked; PORT_AUTO tries the others in this order, but not
+ * PORT_EMULATED, which nobody wants who can have virtio. */
+enum port_mode { PORT_AUTO, PORT_VFIO, PORT_VHOST_USER, PORT_VIRTIO, PORT_EMULATED, PORT_MODES };
 
 #define PORT_ID_MAX 24
 
@@ -33,7 +34,7 @@ struct port_spec {
 	bool pad;
 	enum port_kind kind;
 	char *id, *pf, *vf_token, *socket, *tap, *path, *serial;
-	int mode, server, readonly, direct;
+	int mode, server, readonly, direct, ioeventfd, shadow;
 	uint64_t hide;
 	struct bdf bdf;
 	struct mac mac;

@@ -17,6 +17,7 @@ static const struct port_ops *const port_modes[PORT_MODES] = {
 	[PORT_VFIO] = &port_vfio,
 	[PORT_VHOST_USER] = &port_vhost_user,
 	[PORT_VIRTIO] = &port_virtio,
+	[PORT_EMULATED] = &port_emulated,
 };
 
 /* A wait of seconds should not look like a hang; a log has no use for it. */

@@ -49,7 +49,7 @@ struct port_ops {
 	void (*stat)(struct run_port *p, json_t *o);
 };
 
-extern const struct port_ops port_vfio, port_vhost_user, port_virtio;
+extern const struct port_ops port_vfio, port_vhost_user, port_virtio, port_emulated;
 
 /**
  * struct run_port - a port on its way from plan to device

@@ -148,7 +148,7 @@ static void test_bad(void **state)
 	bad(ARGV("--net", "bdf=1:2"), "--net: bdf: \"1:2\" is not a PCI address");
 	bad(ARGV("--net", "pf=e,vlan=4095"), "out of range");
 	bad(ARGV("--net", "pf=e,mode=virtoi"),
-	    "not one of auto, vfio, vhost-user, virtio (did you mean virtio?)");
+	    "not one of auto, vfio, vhost-user, virtio, emulated (did you mean virtio?)");
 	bad(ARGV("--net", "pf=e,mode=virtio"), "port net0: mode=virtio: say which device: tap=");
 	bad(ARGV("--net", "pf=e,tap=t,mode=virtio"),
 	    "port net0: pf= or bdf= is for mode=vfio, and mode=virtio is asked for");
@@ -158,6 +158,12 @@ static void test_bad(void **state)
 	bad(ARGV("--net", "pf=e,queues=2"), "queues= needs socket= or tap=");
 	bad(ARGV("--net", "pf=e,hide=mq"), "hide= needs socket= or tap=");
 	bad(ARGV("--net", "tap=t,queues=17"), "out of range (1 to 16)");
+	bad(ARGV("--net", "tap=t,mode=emulated,queues=2"), "an emulated e1000 has one pair");
+	bad(ARGV("--net", "tap=t,mode=emulated,hide=mq"), "hide= is not for mode=emulated");
+	bad(ARGV("--net", "socket=/s,mode=emulated"), "mode=emulated: say which device: tap=");
+	bad(ARGV("--disk", "path=/d,shadow-doorbell=on"), "are for mode=emulated");
+	bad(ARGV("--disk", "path=/d,mode=emulated,ioeventfd=on"),
+	    "ioeventfd= needs shadow-doorbell=on");
 	bad(ARGV("--net", "tap=averylongnameoftap"), "longer than 15 bytes");
 	bad(ARGV("--net", "tap=t,hide=packd"), "is not one of packed, event-idx");
 	bad(ARGV("--net", "tap=t,hide=packd"), "(did you mean packed?)");

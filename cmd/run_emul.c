@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Ports that are emulated register by register: an e1000, an NVMe controller. */
+#include "cmd/run_priv.h"
+#include "vmm/devices/e1000/e1000.h"
+#include "vmm/devices/nvme/nvme.h"
+
+static int open_emulated(struct run_port *p, struct err *e)
+{
+	const struct port_spec *s = p->spec;
+	struct run *r = p->run;
+
+	if (s->kind == PORT_NET) {
+		struct e1000_cfg c = {
+			.tap = s->tap, .mac = p->mac, .io = p->io[0], .log = &r->log
+		};
+
+		return e1000_new(r->sys, s->id, &c, &p->dev, e);
+	}
+	struct nvme_cfg c = {
+		.disk = { .path = s->path, .readonly = s->readonly, .direct = s->direct },
+		.serial = s->serial,
+		.queues = s->queues ? s->queues : 1,
+		.shadow = s->shadow,
+		.ioeventfd = s->ioeventfd,
+		.io = p->io[0],
+		.log = &r->log,
+	};
+
+	return nvme_new(r->sys, s->id, &c, &p->dev, e);
+}
+
+static void close_dev(struct run_port *p)
+{
+	vm_dev_free(p->dev);
+	p->dev = NULL;
+}
+
+static void view(struct run_port *p, struct port_view *out)
+{
+	const struct port_spec *s = p->spec;
+	bool net = s->kind == PORT_NET;
+
+	snprintf(out->host, sizeof(out->host), "%s", net ? s->tap : s->path);
+	snprintf(out->state, sizeof(out->state), "%s", net ? "e1000" : "nvme");
+	out->irq = net ? "intx" : "msix";
+	out->vectors = net ? 1 : (s->queues ? s->queues : 1) + 1;
+	out->used = out->vectors;
+}
+
+static void stat_net(struct run_port *p, json_t *o)
+{
+	struct e1000_count c;
+
+	e1000_count(p->dev, &c);
+	json_array_append_new(run_stat_list(o, "e1000"),
+			      json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+					"port", p->spec->id, "tx_frames", (json_int_t)c.tx_frames,
+					"tx_bytes", (json_int_t)c.tx_bytes, "rx_frames",
+					(json_int_t)c.rx_frames, "rx_bytes", (json_int_t)c.rx_bytes,
+					"drops", (json_int_t)c.drops, "bad", (json_int_t)c.bad,
+					"interrupts", (json_int_t)c.interrupts, "throttled",
+					(json_int_t)c.throttled, "kicks", (json_int_t)c.kicks));
+}
+
+static void stat_disk(struct run_port *p, json_t *o)
+{
+	struct nvme_count c;
+
+	nvme_count(p->dev, &c);
+	json_array_append_new(
+		run_stat_list(o, "nvme"),
+		json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "port", p->spec->id,
+			  "doorbells", (json_int_t)c.doorbells, "kicks", (json_int_t)c.kicks,
+			  "commands", (json_int_t)c.commands, "admin", (json_int_t)c.admin,
+			  "errors", (json_int_t)c.errors, "interrupts", (json_int_t)c.interrupts,
+			  "bytes_read", (json_int_t)c.bytes_read, "bytes_written",
+			  (json_int_t)c.bytes_written, "enters", (json_int_t)c.enters));
+}
+
+static void stat_emulated(struct run_port *p, json_t *o)
+{
+	if (p->spec->kind == PORT_NET)
+		stat_net(p, o);
+	else
+		stat_disk(p, o);
+}
+
+const struct port_ops port_emulated = {
+	.mode = PORT_EMULATED,
+	.open = open_emulated,
+	.close = close_dev,
+	.view = view,
+	.stat = stat_emulated,
+};
