@@ -30,14 +30,15 @@ struct vio_pci; /* the transport */
  *	       -errno: NEEDS_RESET
  * @stop:      reset: no more access to guest memory, no interrupt, once it is done. 0: done;
  *	       -EINPROGRESS: vio_stopped() will be called from any thread; until then the guest
- *reads the old status
+ *	       reads the old status. Only for those that wait for a peer
  * @pause:     on: neither touch guest memory nor interrupt until off; ring positions are kept. It
  *	       may wait for the I/O thread, not for a peer. Only while started; a stop may come
  *	       while paused. NULL: the queues are left alone (served by another process)
  * @queue_stop: single queue reset (VIRTIO_F_RING_RESET); the same; NULL: not offered
  * @queue_start: the queue is enabled again while the driver is up; NULL with queue_stop
  * @call_changed: the eventfd behind a queue's vector is another now (may be NULL)
- * @free:      after stop; not the struct itself
+ * @free:      the end, not of the struct itself. After stop, which may still be in progress when it
+ *	       waits for a peer: no vio_stopped() after this
  */
 struct vio_ops {
 	const char *name;
