@@ -6,72 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/opt_man.h"
 #include "cmd/cmd.h"
 #include "cmd/ctl.h"
 
 /* ---- manual page, mdoc(7) ---- */
-
-/* A leading dot or quote would be a macro; a '-' must be typed as one; '\' starts an escape. */
-static void man_text(const char *s)
-{
-	if (*s == '.' || *s == '\'')
-		fputs("\\&", stdout);
-	for (; *s; s++) {
-		if (*s == '\\')
-			fputs("\\e", stdout);
-		else if (*s == '-')
-			fputs("\\-", stdout);
-		else
-			putchar(*s);
-	}
-}
-
-/* As an argument of a macro: in quotes, so that no word of it is taken for one. */
-static void man_arg(const char *s)
-{
-	putchar('"');
-	man_text(s);
-	putchar('"');
-}
-
-/* Each sentence on a line of its own, the last one ended. */
-static void man_sentence(const char *s)
-{
-	const char *end = strstr(s, ". ");
-	char line[400];
-
-	for (; end; end = strstr(s, ". ")) {
-		snprintf(line, sizeof(line), "%.*s", (int)(end + 1 - s), s);
-		man_text(line);
-		putchar('\n');
-		s = end + 2;
-	}
-	man_text(s);
-	puts(*s && s[strlen(s) - 1] == '?' ? "" : ".");
-}
-
-/* A list of options; the keys of a nested one are a list below it. */
-static void man_table(const struct opt *t, bool keys)
-{
-	char arg[160];
-
-	puts(".Bl -tag -width indent -compact");
-	for (; t->type != OPT_END; t++) {
-		fputs(keys ? ".It Cm " : ".It Fl \\-", stdout);
-		man_text(t->name);
-		if (keys)
-			fputs(" Ns =", stdout);
-		if (keys || t->type != OPT_BOOL) {
-			fputs(keys ? " Ns Ar " : " Ar ", stdout);
-			man_arg(opt_arg_text(t, arg, sizeof(arg)));
-		}
-		putchar('\n');
-		man_sentence(t->help);
-		if (t->type == OPT_SUB && t->sub)
-			man_table(t->sub, true);
-	}
-	puts(".El");
-}
 
 /* One line of the synopsis. */
 static void man_usage(const struct cmd *c)
@@ -81,7 +20,7 @@ static void man_usage(const struct cmd *c)
 		puts(".Op Ar OPTIONS");
 	if (c->operands) {
 		fputs(".Ar ", stdout);
-		man_arg(c->operands);
+		opt_man_arg(c->operands);
 		putchar('\n');
 	}
 }
@@ -98,7 +37,7 @@ static void man_ctl(void)
 		for (i = 0; i < CTL_ARGS_MAX && c->args[i]; i++)
 			printf(" Ar %s", c->args[i]);
 		putchar('\n');
-		man_sentence(c->help);
+		opt_man_sentence(c->help);
 	}
 	puts(".El");
 }
@@ -109,12 +48,12 @@ static void man_cmd(const struct cmd *c)
 	const struct cmd *a;
 
 	printf(".Ss sluice %s%s%s\n", c->parent ? c->parent : "", c->parent ? " " : "", c->name);
-	man_sentence(c->about ? c->about : c->help);
+	opt_man_sentence(c->about ? c->about : c->help);
 	if (c->complete && !strcmp(c->complete, "ctl"))
 		man_ctl();
 	if (c->opts) {
 		puts(".Pp");
-		man_table(c->opts, false);
+		opt_man_table(c->opts, false);
 	}
 	for (a = c->actions; a && a->name; a++)
 		man_cmd(a);
@@ -146,7 +85,7 @@ static void man_tail(void)
 	puts(".Sh EXIT STATUS\nOf\n.Nm run :\n.Bl -tag -width 3n -compact");
 	for (x = cmd_exit_texts; x->text; x++) {
 		printf(".It %d\n", x->status);
-		man_sentence(x->text);
+		opt_man_sentence(x->text);
 	}
 	puts(".El\nA write to the port of\n.Fl \\-debug\\-exit\nends with the value written, times two, plus one.");
 	puts(".Sh EXAMPLES\nShow what a port would get, then run:\n.Bd -literal -offset indent");

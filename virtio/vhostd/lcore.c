@@ -443,3 +443,13 @@ unsigned int lcore_index(const struct lcore *l)
 {
 	return l->cfg.index;
 }
+
+struct lcore *vhostd_lcore(struct vhostd *d)
+{
+	unsigned int i, best = 0;
+
+	for (i = 1; i < d->nlcores; i++)
+		if (lcore_load(d->lcore[i]) < lcore_load(d->lcore[best]))
+			best = i;
+	return d->lcore[best];
+}

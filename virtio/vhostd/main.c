@@ -27,16 +27,6 @@ struct daemon {
 	bool eal, launched;
 };
 
-struct lcore *vhostd_lcore(struct vhostd *d)
-{
-	unsigned int i, best = 0;
-
-	for (i = 1; i < d->nlcores; i++)
-		if (lcore_load(d->lcore[i]) < lcore_load(d->lcore[best]))
-			best = i;
-	return d->lcore[best];
-}
-
 /* ---- telemetry: on a thread of DPDK's ---- */
 
 static void tel_number(struct rte_tel_data *t, const char *dir, unsigned int q, const char *what,
