@@ -397,6 +397,23 @@ static void test_console_none(void **state)
 	rig_down(&r);
 }
 
+/* ---- rude drivers ---- */
+
+static void test_hammer(void **state)
+{
+	struct rig r;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(flavours); i += 3) {
+		rng_up(&r);
+		vt_hammer(&r.t, flavours[i]);
+		rng_rounds(&r, 2);
+		rig_down(&r);
+		con_up(&r);
+		vt_hammer(&r.t, flavours[i]);
+		rig_down(&r);
+	}
+}
+
 /* ---- I/O threads ---- */
 
 static void note_tid(void *arg)
@@ -463,6 +480,7 @@ int main(void)
 		cmocka_unit_test(test_console_closed),
 		cmocka_unit_test(test_console_none),
 		cmocka_unit_test(test_console_pause),
+		cmocka_unit_test(test_hammer),
 		cmocka_unit_test(test_iothread),
 		cmocka_unit_test(test_iothread_fails),
 	};

@@ -300,3 +300,37 @@ void *vt_get_used(struct viotest *t, unsigned int q, uint32_t *len)
 			vt_irq(t, q + 1);
 	return c;
 }
+
+static void hammer(struct viotest *t, unsigned int off, unsigned int len, bool select)
+{
+	static const uint64_t val[] = {
+		0, 1, 2, 0x7f, 0xff, 0x8000, 0xffff, UINT32_MAX, UINT64_MAX, 0x5555555555555555
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(val); i++) {
+		(void)vt_rd(t, off, len);
+		(void)vt_wr(t, off, len, val[i]);
+		if (select)
+			vt_set(t, VT_QSEL, i % (t->v->nqueues + 2));
+	}
+}
+
+void vt_hammer(struct viotest *t, uint64_t features)
+{
+	const unsigned int end = 0x8000;
+
+	for (unsigned int round = 0; round < 3; round++) {
+		if (round) {
+			vt_forget(t);
+			vt_up(t, features, 16);
+		}
+		/* The structures lie at the beginning of their pages. */
+		for (unsigned int off = 0; off < end; off += off % 4096 < 80 ? 1 : 61)
+			for (unsigned int len = 1; len <= 8 && off + len <= end; len *= 2)
+				hammer(t, off, len, round == 2);
+	}
+	vt_set(t, VT_STATUS, 0);
+	vt_msix_on(t);
+	vt_forget(t);
+	vt_up(t, features, 16);
+}

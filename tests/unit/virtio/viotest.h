@@ -100,4 +100,9 @@ bool vt_irq_pending(struct viotest *t, unsigned int vec);
 /** vt_get_used() - wait for a used buffer of queue q by its interrupt. */
 void *vt_get_used(struct viotest *t, unsigned int q, uint32_t *len);
 
+/** vt_hammer() - every register, at every width, with values from the ends of their ranges: before
+ * the driver is there, while it is, and with the queue selected changing in between. The device is
+ * up with these features afterwards. */
+void vt_hammer(struct viotest *t, uint64_t features);
+
 #endif
