@@ -8,31 +8,54 @@
 #include "virtio/vio_serve.h"
 #include "vmm/core/vm.h"
 
+#define TURNS 4 /* a driver that adds buffers one by one may not keep the thread */
+
 static void kicked(void *arg, uint32_t events)
 {
 	struct vio_serve *s = arg;
 	uint64_t n;
 
 	if (sys_read(s->v->dev.vm->sys, s->v->q[s->q].kick, &n, sizeof(n)) == sizeof(n))
-		s->kicks += n;
+		s->kicks += n - s->yielded;
+	s->yielded = false;
 	vio_serve_again(s);
+}
+
+static void publish(struct vio_serve *s)
+{
+	bool some = s->vq.staged;
+
+	if (vq_publish(&s->vq))
+		vio_call(s->v, s->q);
+	else
+		s->spared += some;
 }
 
 void vio_serve_again(struct vio_serve *s)
 {
-	bool more;
-
 	if (!s->on || s->paused)
 		return;
-	do {
+	for (unsigned int i = 0; i < TURNS; i++) {
+		bool more;
+
 		vq_notify(&s->vq, false);
 		more = s->serve(s);
 		if (s->vq.broken)
 			return;
-		if (vq_publish(&s->vq))
-			vio_call(s->v, s->q);
+		publish(s);
 		/* Notifications on, then one more look: the driver may have been in between. */
-	} while (more && vq_notify(&s->vq, true));
+		if (!more || !vq_notify(&s->vq, true))
+			return;
+	}
+	vio_serve_yield(s);
+}
+
+void vio_serve_broken(struct vio_serve *s, const char *why)
+{
+	s->vq.broken = why;
+	ev_del(s->src);
+	s->src = NULL;
+	vio_needs_reset(s->v, why);
 }
 
 bool vio_serve_pop(struct vio_serve *s, struct vq_chain *c)
@@ -41,9 +64,7 @@ bool vio_serve_pop(struct vio_serve *s, struct vq_chain *c)
 
 	if (rc >= 0)
 		return rc;
-	ev_del(s->src);
-	s->src = NULL;
-	vio_needs_reset(s->v, s->vq.broken);
+	vio_serve_broken(s, s->vq.broken);
 	return false;
 }
 
@@ -57,6 +78,7 @@ bool vio_serve_yield(struct vio_serve *s)
 {
 	static const uint64_t one = 1;
 
+	s->yielded = true;
 	/* A full counter is a kick too. */
 	if (sys_write(s->v->dev.vm->sys, s->v->q[s->q].kick, &one, sizeof(one)) < 0)
 		return false;

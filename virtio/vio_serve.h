@@ -5,9 +5,10 @@
 #include "virtio/vio.h"
 
 /**
- * struct vio_serve - a queue served by an I/O thread, for devices that are not about speed
+ * struct vio_serve - a queue served by an I/O thread
  * @serve: take buffers with vio_serve_pop(); true: until there were none, false: something else
  *	   must happen first, and the device calls vio_serve_again() then. On the I/O thread
+ * @spared: batches handed back that the driver wanted no call for; with @kicks and @bufs since ever
  *
  * The first four are the device's; embed it, one for each queue.
  */
@@ -19,7 +20,8 @@ struct vio_serve {
 	struct vq vq;
 	struct ev_src *src;
 	bool on, paused; /* on: started; only then is vq valid */
-	uint64_t kicks, bufs;
+	bool yielded;	 /* one kick to come is our own */
+	uint64_t kicks, bufs, spared;
 };
 
 /*
@@ -41,5 +43,8 @@ void vio_serve_again(struct vio_serve *s);
 /** vio_serve_yield() - serve() has had its share: false for it to return; it is called again when
  * others had their turn. */
 bool vio_serve_yield(struct vio_serve *s);
+/** vio_serve_broken() - the driver broke a rule of the device type: NEEDS_RESET, no more service.
+ */
+void vio_serve_broken(struct vio_serve *s, const char *why);
 
 #endif
