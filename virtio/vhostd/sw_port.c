@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "virtio/vhostd/lcore.h"
 #include "virtio/vhostd/port.h"
 #include "virtio/vhostd/sw_priv.h"
 
@@ -41,6 +42,7 @@ static int lanes_new(struct sw *sw, struct err *e)
 			return err_set(e, -ENOMEM, "out of memory");
 		l->sw = sw;
 		l->lcore = sw->d->lcore[i];
+		lcore_on_round(l->lcore, sw_lane_flush, l);
 		sw->lane[sw->nlanes++] = l;
 	}
 	return 0;
