@@ -2,7 +2,6 @@
 /* Devices that are still on their way: refused until the real ones take these places. */
 #include <errno.h>
 
-#include "virtio/blk.h"
 #include "virtio/net.h"
 
 #define LATER __attribute__((weak))
