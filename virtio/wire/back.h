@@ -26,6 +26,8 @@ struct vu_back; /* a listening (or connecting) socket: one port */
  * @config_write: may be NULL
  * @features: virtio features offered (without VU_F_PROTOCOL)
  * @state: connected or gone (for listings); may be NULL
+ * @mapped: memory of the front end was mapped (on), or is unmapped next. The front end can still
+ *cut its file short, and touching it is a SIGBUS then: for who installs a handler; may be NULL
  */
 struct vu_back_queue {
 	unsigned int index;
@@ -44,6 +46,7 @@ struct vu_back_ops {
 	void (*config_read)(void *dev, unsigned int off, unsigned int size, uint8_t *buf);
 	int (*config_write)(void *dev, unsigned int off, unsigned int size, const uint8_t *buf);
 	void (*state)(void *dev, bool connected);
+	void (*mapped)(void *dev, void *p, size_t len, bool on);
 };
 
 struct vu_back_cfg {
