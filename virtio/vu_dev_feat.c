@@ -46,7 +46,12 @@ uint64_t vu_feat_default(const struct vu *u)
 
 uint64_t vu_feat_offer(const struct vu *u)
 {
-	return (u->offer & (u->disk ? BLK_BACKEND : NET_BACKEND)) | mine(u);
+	uint64_t f = u->offer & (u->disk ? BLK_BACKEND : NET_BACKEND);
+
+	/* A packed ring could not be taken up again after an outage. */
+	if (!(u->proto & VU_P(VU_P_INFLIGHT)) && !(f & VIO_F_IN_ORDER))
+		f &= ~VIO_F_PACKED;
+	return f | mine(u);
 }
 
 /* Of ours a backend is told those that it has a word for; it does not have to know them. */

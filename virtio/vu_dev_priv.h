@@ -45,6 +45,7 @@ extern const struct vu_step vu_prog_negotiate[], vu_prog_setup[], vu_prog_update
  * @running: between the driver's DRIVER_OK and its reset; the queues are final
  * @stop_wanted: a reset waits for the backend to let go
  * @served: queues that a backend may have worked on since the start: their state is in the rings
+ * @orderly: all of those backends offered IN_ORDER: they do things in order, asked for or not
  * @broken: ring state could not be recovered; until the next reset
  * @region: guest RAM as it is told to the backend
  *
@@ -76,6 +77,7 @@ struct vu {
 
 	bool running, stop_wanted;
 	uint64_t served;
+	bool orderly;
 	const char *broken;
 	struct vu_region region[VQ_REGIONS_MAX];
 	int region_fd[VQ_REGIONS_MAX];

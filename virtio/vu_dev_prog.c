@@ -330,6 +330,7 @@ static int set_kick(struct vu *u, unsigned int q, struct vu_msg *m, struct err *
 {
 	if (!vu_set(u, q))
 		return 1;
+	u->orderly = (u->offer & VIO_F_IN_ORDER) && (u->orderly || !u->served);
 	u->served |= 1ull << q;
 	u->given |= 1ull << q;
 	return vring_fd(m, q, u->v.q[q].kick);

@@ -6,18 +6,22 @@
  * - Inflight memory tells the next backend itself what was held; the index sent along is the one of
  *   the first buffer that was not handed back.
  * - Without it, a device that uses buffers in the order of the ring is where its used index is.
- *   Whether it was such a device is agreed on (VIRTIO_F_IN_ORDER) or seen: all that the ring still
- *   remembers was used in order. A buffer held longer than that memory cannot be seen, but it would
- *   have been overtaken by all the others.
- * - A packed ring is searched for the first buffer that was not used; only with the agreement.
+ *   Whether it was such a device is agreed on (VIRTIO_F_IN_ORDER), known (it would have agreed, but
+ *   the driver, like Linux, did not ask: librte_vhost), or seen: of what the ring still
+ *   remembers, all that came before that index was used, and nothing else. A buffer that is held
+ *   longer than the ring remembers is not seen: all the others would have overtaken it.
+ * - A packed ring is searched for the first buffer that was not used; only if the order is agreed
+ *   on or known. Without a hope of that a packed ring is not offered (vu_dev_feat.c).
  *
  * Everything else would lose requests or do them twice, so the guest has to reset the device.
  */
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include "virtio/ring/inflight.h"
 #include "virtio/vu_dev_priv.h"
 
+#define RUN	   8  /* buffers in order that say that the device has caught up */
 #define USED_ENTRY 8u /* id and length (virtio 1.2, 2.7.8) */
 
 static uint16_t load16(const uint8_t *p)
@@ -26,36 +30,93 @@ static uint16_t load16(const uint8_t *p)
 				    memory_order_acquire);
 }
 
-/* Are the buffers that were used last the ones that were made available at the same places? The
- * driver may write while we look; what it can break by that is its own ring. */
-static bool seen_in_order(const struct vq_mem *mem, const struct vq_cfg *c)
+/* A split ring as it is found; the driver may write while we look, and break its own ring by it. */
+struct look {
+	const uint8_t *avail, *used;
+	uint16_t size, made, done; /* made available; used: free-running */
+};
+
+static uint16_t avail_at(const struct look *l, uint16_t i)
 {
-	const uint8_t *avail = vq_mem_ptr(mem, c->driver, 4 + 2ull * c->size);
-	const uint8_t *used = vq_mem_ptr(mem, c->device, 4 + (uint64_t)USED_ENTRY * c->size);
-	uint16_t a, from, to;
+	return load16(l->avail + 4 + 2u * (i & (l->size - 1u)));
+}
 
-	if (!avail || !used)
-		return false;
-	a = load16(avail + 2);
-	to = load16(used + 2);
-	from = (uint16_t)(a - c->size);
-	/* The indices are free-running: a young ring has entries from 0 on. */
-	if ((uint16_t)(a - to) > c->size)
-		return false;
-	for (uint16_t i = from; i != to; i++) {
-		unsigned int at = i & (c->size - 1u);
+static uint16_t used_at(const struct look *l, uint16_t i)
+{
+	return load16(l->used + 4 + USED_ENTRY * (i & (l->size - 1u)));
+}
 
-		if (i > a && a < c->size)
-			continue; /* before the first buffer ever; once in 65536 a look less */
-		if (load16(avail + 4 + 2 * at) != load16(used + 4 + USED_ENTRY * at))
+/* Where to count from: the beginning of all, if the ring still has it, or behind the first RUN
+ * buffers that were used in order: nothing was held up then. False: there is no such place. */
+static bool settled(const struct look *l, uint16_t *from)
+{
+	unsigned int run = 0;
+
+	if (l->made < l->size && l->done <= l->made) { /* or once in 65536 a look less */
+		*from = 0;
+		return true;
+	}
+	for (uint16_t i = (uint16_t)(l->made - l->size); i != l->done; i++) {
+		run = avail_at(l, i) == used_at(l, i) ? run + 1 : 0;
+		if (run < RUN)
+			continue;
+		*from = (uint16_t)(i + 1);
+		return true;
+	}
+	return false;
+}
+
+/* Were all buffers that came before the used index used, in whatever order? Counts, for each head:
+ * made available less used, from there to the used index; and the rest must be different ones. */
+static bool balanced(const struct look *l, uint16_t from, int16_t *count)
+{
+	for (uint16_t i = from; i != l->done; i++) {
+		uint16_t a = avail_at(l, i), u = used_at(l, i);
+
+		if (a >= l->size || u >= l->size)
+			return false;
+		count[a]++;
+		count[u]--;
+	}
+	for (unsigned int h = 0; h < l->size; h++)
+		if (count[h])
+			return false;
+	for (uint16_t i = l->done; i != l->made; i++) {
+		uint16_t a = avail_at(l, i);
+
+		if (a >= l->size || count[a]++)
 			return false;
 	}
 	return true;
 }
 
+/* Is what is missing exactly what comes behind the used index? */
+static bool seen_in_order(const struct vq_mem *mem, const struct vq_cfg *c)
+{
+	struct look l = { .avail = vq_mem_ptr(mem, c->driver, 4 + 2ull * c->size),
+			  .used = vq_mem_ptr(mem, c->device, 4 + (uint64_t)USED_ENTRY * c->size),
+			  .size = c->size };
+	int16_t *count;
+	uint16_t from;
+	bool ok;
+
+	if (!l.avail || !l.used)
+		return false;
+	l.made = load16(l.avail + 2);
+	l.done = load16(l.used + 2);
+	if (l.made == l.done)
+		return true; /* nothing is missing */
+	if ((uint16_t)(l.made - l.done) > c->size || !settled(&l, &from))
+		return false;
+	count = calloc(c->size, sizeof(*count));
+	ok = count && balanced(&l, from, count);
+	free(count);
+	return ok;
+}
+
 static int recover_split(struct vu *u, struct vq_cfg *c, struct err *e)
 {
-	if (u->inflight_fd < 0 && !c->in_order && !seen_in_order(&u->v.mem, c))
+	if (u->inflight_fd < 0 && !c->in_order && !u->orderly && !seen_in_order(&u->v.mem, c))
 		return err_set(
 			e, -EUCLEAN,
 			"requests were done out of order and the backend has no inflight "
@@ -68,7 +129,8 @@ static int recover_split(struct vu *u, struct vq_cfg *c, struct err *e)
 
 static int recover_packed(struct vu *u, struct vq_cfg *c, struct err *e)
 {
-	int rc = c->in_order || u->inflight_fd >= 0 ? vq_recover_packed(&u->v.mem, c) : -EUCLEAN;
+	bool ordered = c->in_order || u->orderly;
+	int rc = ordered || u->inflight_fd >= 0 ? vq_recover_packed(&u->v.mem, c) : -EUCLEAN;
 
 	if (rc == -EAGAIN)
 		return err_set(e, rc, "the guest is adding a buffer");

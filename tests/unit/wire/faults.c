@@ -223,13 +223,132 @@ static void test_slow(void **state)
 	front_down(&f);
 }
 
+/* ---- the kernel refuses: nothing is left open, whichever call it was ---- */
+
+static int nth(struct sys *s)
+{
+	struct fastsys *f = container_of(s, struct fastsys, sys);
+	unsigned int left = atomic_load(&f->fail_in);
+
+	return left && atomic_fetch_sub(&f->fail_in, 1) == 1 ? -EMFILE : 0;
+}
+
+static int nth_eventfd(struct sys *s, unsigned int init, int flags)
+{
+	int rc = nth(s);
+
+	return rc ? rc : sys_eventfd(sys_host(), init, flags);
+}
+
+static int nth_epoll_ctl(struct sys *s, int epfd, int op, int fd, struct epoll_event *ev)
+{
+	int rc = op == EPOLL_CTL_DEL ? 0 : nth(s);
+
+	return rc ? rc : sys_epoll_ctl(sys_host(), epfd, op, fd, ev);
+}
+
+static int nth_socket(struct sys *s, int domain, int type, int proto)
+{
+	int rc = nth(s);
+
+	return rc ? rc : sys_socket(sys_host(), domain, type, proto);
+}
+
+static int nth_bind(struct sys *s, int fd, const struct sockaddr *a, socklen_t len)
+{
+	int rc = nth(s);
+
+	return rc ? rc : sys_bind(sys_host(), fd, a, len);
+}
+
+static int nth_listen(struct sys *s, int fd, int backlog)
+{
+	int rc = nth(s);
+
+	return rc ? rc : sys_listen(sys_host(), fd, backlog);
+}
+
+static int nth_connect(struct sys *s, int fd, const struct sockaddr *a, socklen_t len)
+{
+	int rc = nth(s);
+
+	return rc ? rc : sys_connect(sys_host(), fd, a, len);
+}
+
+static ssize_t nth_sendmsg(struct sys *s, int fd, const struct msghdr *m, int flags)
+{
+	int rc = nth(s);
+
+	return rc ? rc : sys_sendmsg(sys_host(), fd, m, flags);
+}
+
+static ssize_t nth_recvmsg(struct sys *s, int fd, struct msghdr *m, int flags)
+{
+	int rc = nth(s);
+
+	return rc ? rc : sys_recvmsg(sys_host(), fd, m, flags);
+}
+
+static void failing(struct front *f)
+{
+	struct sys_ops *o = &f->fast.ops;
+
+	o->eventfd = nth_eventfd;
+	o->epoll_ctl = nth_epoll_ctl;
+	o->socket = nth_socket;
+	o->bind = nth_bind;
+	o->listen = nth_listen;
+	o->connect = nth_connect;
+	o->sendmsg = nth_sendmsg;
+	o->recvmsg = nth_recvmsg;
+}
+
+/* A port that listens either comes up or says why not. */
+static void test_fail_new(void **state)
+{
+	struct front f;
+	unsigned int n = 0;
+	int rc;
+
+	do {
+		struct err e = { 0 };
+
+		rc = front_try(&f, &(struct front_cfg){ .server = true }, failing, ++n, &e);
+		if (rc) {
+			assert_int_equal(rc, -EMFILE);
+			assert_true(e.text[0]);
+			continue;
+		}
+		front_down(&f);
+	} while (rc);
+	assert_true(n > 4);
+}
+
+/* One that connects is up whatever fails on the way there: it tries again. */
+static void test_fail_connect(void **state)
+{
+	for (unsigned int n = 1; n < 60; n++) {
+		struct err e = { 0 };
+		struct front f;
+		int rc = front_try(&f, &(struct front_cfg){ .scale = 100 }, failing, n, &e);
+
+		if (rc)
+			continue;
+		front_driver(&f, FEATURES, 64);
+		front_add(&f, 0, 7);
+		front_rings(&f);
+		front_echo(&f, 0, 7, 1);
+		fb_die(&f.b);
+		front_down(&f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_faults_disk),
-		cmocka_unit_test(test_faults_net),
-		cmocka_unit_test(test_faults_stop),
-		cmocka_unit_test(test_slow),
+		cmocka_unit_test(test_faults_disk), cmocka_unit_test(test_faults_net),
+		cmocka_unit_test(test_faults_stop), cmocka_unit_test(test_slow),
+		cmocka_unit_test(test_fail_new),    cmocka_unit_test(test_fail_connect),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

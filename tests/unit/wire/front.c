@@ -186,9 +186,21 @@ static void test_outage(void **state)
 	outage(PACKED, true);
 	outage(PACKED, false);
 	outage(PACKED & ~VIO_F_IN_ORDER, true);
+	/* not asked for, but such a backend does so all the same */
+	outage(PACKED & ~VIO_F_IN_ORDER, false);
 }
 
 /* What cannot be taken up: the driver is told, and its reset mends it. */
+static enum fb_act no_inflight(struct fakeback *b, const struct vu_msg *req, struct vu_msg *r)
+{
+	if (req->h.req != VU_GET_INFLIGHT_FD)
+		return FB_ANSWER;
+	r->u.inflight.mmap_size = 0;
+	sys_close(sys_host(), &r->fd[0]);
+	r->nfds = 0;
+	return FB_ANSWER;
+}
+
 static void lost_for_good(uint64_t features, bool disorder)
 {
 	struct iovec iov[2][4];
@@ -196,8 +208,10 @@ static void lost_for_good(uint64_t features, bool disorder)
 	struct front f;
 	uint32_t len;
 
-	front_up(&f, &(struct front_cfg){ .scale = 10 });
-	f.b.proto &= ~VU_P(VU_P_INFLIGHT);
+	front_up(&f, &(struct front_cfg){ .late = true, .scale = 10 });
+	f.b.features &= ~VIO_F_IN_ORDER;
+	f.b.hook = no_inflight;
+	fb_listen(&f.b);
 	front_state(&f, VU_CONNECTED);
 	front_driver(&f, features, 64);
 	front_lit(&f);
@@ -233,6 +247,61 @@ static void test_unrecoverable(void **state)
 {
 	lost_for_good(SPLIT, true);
 	lost_for_good(PACKED & ~VIO_F_IN_ORDER, false);
+}
+
+/* Pops n buffers and pushes them the other way round; the driver takes them. */
+static void echo_reversed(struct front *f, uintptr_t first, unsigned int n)
+{
+	struct iovec iov[8][4];
+	struct vq_chain c[8];
+	uint32_t len;
+
+	for (unsigned int i = 0; i < n; i++) {
+		front_add(f, 0, first + i);
+		c[i] = (struct vq_chain){ .iov = iov[i], .cap = 4 };
+		assert_true(fb_pop(&f->b, 0, &c[i]));
+	}
+	while (n--) {
+		fb_push(&f->b, 0, &c[n]);
+		assert_ptr_equal(vqd_get(f->t.q[0].d, &len), (void *)(first + n));
+	}
+}
+
+/* Out of order once, but all of that is done: nothing is lost by going on behind it. */
+static void test_disorder_of_old(void **state)
+{
+	static const unsigned int before[] = { 0, 20, 80 }, after[] = { 0, 3, 50 };
+	struct front f;
+
+	for (unsigned int n = 0; n < 9; n++) {
+		uintptr_t at = 1;
+
+		front_up(&f, &(struct front_cfg){ .late = true, .scale = 10 });
+		f.b.proto &= ~VU_P(VU_P_INFLIGHT);
+		f.b.features &= ~VIO_F_IN_ORDER;
+		fb_listen(&f.b);
+		front_state(&f, VU_CONNECTED);
+		assert_false(vt_offered(&f.t) & VIO_F_PACKED);
+		front_driver(&f, SPLIT, 64);
+		front_lit(&f);
+		for (unsigned int i = 0; i < before[n / 3]; i++, at++) {
+			front_add(&f, 0, at);
+			front_echo(&f, 0, at, 1);
+		}
+		echo_reversed(&f, at, 5);
+		at += 5;
+		for (unsigned int i = 0; i < after[n % 3]; i++, at++) {
+			front_add(&f, 0, at);
+			front_echo(&f, 0, at, 1);
+		}
+		front_add(&f, 0, at);
+		front_add(&f, 0, at + 1);
+		fb_die(&f.b);
+		fb_listen(&f.b);
+		front_lit(&f);
+		front_echo(&f, 0, at, 2);
+		front_down(&f);
+	}
 }
 
 static void test_fewer_features(void **state)
@@ -376,6 +445,7 @@ int main(void)
 		cmocka_unit_test(test_late),
 		cmocka_unit_test(test_outage),
 		cmocka_unit_test(test_unrecoverable),
+		cmocka_unit_test(test_disorder_of_old),
 		cmocka_unit_test(test_fewer_features),
 		cmocka_unit_test(test_pairs),
 		cmocka_unit_test(test_call_changed),

@@ -32,7 +32,18 @@ static struct sys *fast(struct front *f, unsigned int scale)
 	return &f->fast.sys;
 }
 
-void front_up(struct front *f, const struct front_cfg *c)
+/* All but the device. */
+static void down(struct front *f)
+{
+	vt_down(&f->t);
+	vm_iothread_free(f->io);
+	fb_die(&f->b);
+	BUG_ON(rmdir(f->dir));
+	BUG_ON(openfds() != f->fds);
+}
+
+int front_try(struct front *f, const struct front_cfg *c, void (*spoil)(struct front *f),
+	      unsigned int n, struct err *e)
 {
 	struct vu_dev_cfg cfg = { .disk = c->disk,
 				  .server = c->server,
@@ -41,8 +52,8 @@ void front_up(struct front *f, const struct front_cfg *c)
 				  .mac_given = true,
 				  .mac = { { 2, 0, 0, 0, 0, 1 } } };
 	char path[64];
-	struct err e = { 0 };
 	struct vm_dev *d;
+	int rc;
 
 	memset(f, 0, sizeof(*f));
 	f->fds = openfds();
@@ -53,22 +64,31 @@ void front_up(struct front *f, const struct front_cfg *c)
 	if (!c->late && !c->server)
 		fb_listen(&f->b);
 	cfg.socket = path;
-	BUG_ON(vm_iothread_new(fast(f, c->scale), "io", &f->io, &e));
+	BUG_ON(vm_iothread_new(fast(f, c->scale), "io", &f->io, NULL));
 	cfg.io = f->io;
 	vt_machine(&f->t, false);
-	BUG_ON(vu_dev_new(&f->fast.sys, "net0", &cfg, &d, &e));
-	BUG_ON(vt_add(&f->t, d, &e));
+	if (spoil)
+		spoil(f);
+	atomic_store(&f->fast.fail_in, n);
+	rc = vu_dev_new(&f->fast.sys, "net0", &cfg, &d, e);
+	if (rc) {
+		down(f);
+		return rc;
+	}
+	BUG_ON(vt_add(&f->t, d, NULL));
 	f->want = c->disk ? MAX(c->queues, 1u) : 2;
+	return 0;
+}
+
+void front_up(struct front *f, const struct front_cfg *c)
+{
+	BUG_ON(front_try(f, c, NULL, 0, NULL));
 }
 
 void front_down(struct front *f)
 {
 	vm_dev_free(f->t.dev);
-	vt_down(&f->t);
-	vm_iothread_free(f->io);
-	fb_die(&f->b);
-	BUG_ON(rmdir(f->dir));
-	BUG_ON(openfds() != f->fds);
+	down(f);
 }
 
 void front_driver(struct front *f, uint64_t features, uint16_t n)

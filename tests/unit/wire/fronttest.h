@@ -14,6 +14,7 @@ struct fastsys {
 	struct sys sys;
 	struct sys_ops ops;
 	unsigned int scale;
+	atomic_uint fail_in; /* calls until one fails, 0: none does; for a test's own ops */
 };
 
 struct front {
@@ -33,6 +34,10 @@ struct front_cfg {
 };
 
 void front_up(struct front *f, const struct front_cfg *c);
+/** front_try() - as front_up(), with a kernel that the test has spoilt: its n-th call fails. On
+ * failure all is down again. */
+int front_try(struct front *f, const struct front_cfg *c, void (*spoil)(struct front *f),
+	      unsigned int n, struct err *e);
 /** front_down() - aborts when a descriptor was left open. */
 void front_down(struct front *f);
 
