@@ -23,7 +23,9 @@ disk_up() {
 	QSD=$LAB_PID
 }
 
+# it does not replace a socket that is left over
 net_up() {
+	rm -f "$LAB_WORK/net.sock"
 	lab_start testpmd dpdk-testpmd --no-pci --no-huge -m 192 --lcores '0@0,1@0' --file-prefix "lab$1" \
 		--vdev "net_vhost0,iface=$LAB_WORK/net.sock" --vdev net_tap0,iface=vt0 -- \
 		--no-mlockall --total-num-mbufs=4096 --forward-mode=io --auto-start --stats-period 60
