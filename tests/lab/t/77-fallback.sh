@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# lab: timeout=240
+# lab: timeout=400
 #
 # Ports that do not get the VF they name come up in their next mode, and say why: the third machine of a PF
 # limited to two VFs; a PF that is down, a group that is busy, a low limit of locked memory; and a VF that is taken
@@ -92,23 +92,35 @@ lab_same "mode=vfio"
 
 for i in 1 2; do
 	lab_start "vm$i" "$SLUICE" run --name "vm$i" --serial null --kernel "$tiny" --memory 64M \
-		--control "$LAB_WORK/vm$i.sock" --net "pf=eth0,vfs=2,mac=52:54:00:00:00:0$i"
+		--control "$LAB_WORK/vm$i.sock" --net "pf=eth0,vfs=2,mac=52:54:00:00:00:0$i" --disk pf=/dev/nvme0,vfs=2
 	pids[i]=$LAB_PID
 	lab_wait 60 "$SLUICE" ctl "$LAB_WORK/vm$i.sock" ports || { cat "$LAB_WORK/vm$i.log"; lab_fail "machine $i"; }
 	lab_eq "$("$SLUICE" ctl "$LAB_WORK/vm$i.sock" ports --json | jq -r '.[0].mode')" vfio "mode of machine $i"
 done
 why="all 2 VFs of eth0 .*belongs to vm1 .pid ${pids[1]}.*belongs to vm2 .pid ${pids[2]}"
 explains "$why"
+# the disk's way out is a backend in another process
+backend=""
+if command -v qemu-storage-daemon >/dev/null; then
+	head -c 4M /dev/urandom >"$LAB_WORK/disk"
+	lab_start qsd qemu-storage-daemon --blockdev "driver=file,node-name=f,filename=$LAB_WORK/disk" \
+		--export "type=vhost-user-blk,id=e,node-name=f,addr.type=unix,addr.path=$LAB_WORK/qsd,writable=on"
+	qsd=$LAB_PID
+	lab_wait 20 test -S "$LAB_WORK/qsd" || { cat "$LAB_WORK/qsd.log"; lab_fail "no backend"; }
+	backend="--disk pf=/dev/nvme0,vfs=2,socket=$LAB_WORK/qsd"
+fi
 {
 	lab_guest_net 3
 	cat <<-'END'
 	echo "guest mac $(cat /sys/class/net/eth0/address)"
 	ping -q -c 20 -i 0.05 192.168.77.1 || exit 1
+	[ ! -e /dev/vda ] || echo "guest read $(sha256sum </dev/vda)"
 	echo "guest up"
 	read word </dev/console
 	END
 } >"$LAB_WORK/guest.sh"
-lab_vm third "$LAB_WORK/guest.sh" --net "pf=eth0,vfs=2,tap=tap0,mac=52:54:00:00:00:03"
+# shellcheck disable=SC2086 # two words or none
+lab_vm third "$LAB_WORK/guest.sh" --net "pf=eth0,vfs=2,tap=tap0,mac=52:54:00:00:00:03" $backend
 lab_seen third "guest up" 100
 lab_ctl third ports
 lab_ctl third ports --json >"$LAB_WORK/ports"
@@ -117,8 +129,18 @@ lab_eq "$(jq -r '.[0] | "\(.mode) \(.host) \(.mac) \(.state)"' "$LAB_WORK/ports"
 lab_match <(jq -r '.[0].plan[] | select(.mode == "vfio").why' "$LAB_WORK/ports") "$why" "its plan"
 lab_match "$LAB_WORK/third.log" "port net0: comes up in mode virtio, since vfio: $why"
 lab_match "$LAB_WORK/third.log" "guest mac 52:54:00:00:00:03"
+if [ -n "$backend" ]; then
+	lab_eq "$(jq -r '.[1] | "\(.mode) \(.host) \(.state)"' "$LAB_WORK/ports")" "vhost-user $LAB_WORK/qsd connected" \
+		"its disk"
+	lab_match "$LAB_WORK/third.log" "port disk0: comes up in mode vhost-user, since vfio: all 2 VFs of nvme0"
+	lab_match "$LAB_WORK/third.log" "guest read $(sha256sum <"$LAB_WORK/disk")"
+fi
 lab_say third end
 lab_done third 60
+if [ -n "$backend" ]; then
+	kill "$qsd"
+	lab_end "$qsd" 20
+fi
 for i in 1 2; do
 	lab_ctl "vm$i" quit
 	lab_end "${pids[i]}" 60
