@@ -72,8 +72,8 @@ static unsigned int vhost_poll(void *arg)
 	struct rte_mbuf *m[SW_BURST];
 	uint16_t n;
 
-	n = rte_vhost_dequeue_burst(vp->vid, (uint16_t)(2 * q->q + 1),
-				    vp->p.sw ? sw_pool(vp->p.sw) : NULL, m, SW_BURST);
+	n = rte_vhost_dequeue_burst(vp->vid, (uint16_t)(2 * q->q + 1), sw_pool(vp->p.sw), m,
+				    SW_BURST);
 	if (n)
 		sw_input(q, m, n);
 	return n;
