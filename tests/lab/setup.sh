@@ -129,6 +129,39 @@ lab_copy_program() {
 	done
 }
 
+# fio is linked with 80 MB of clients of storage clusters, which no guest needs: libraries of their names
+# that hold the symbols it wants of them, and nothing behind those, do
+lab_copy_fio() {
+	local root=$1 fio lib path
+	fio=$(command -v fio)
+	install -D -m 755 "$fio" "$root/bin/fio"
+	for lib in $(objdump -p "$fio" | awk '$1 == "NEEDED" { print $2 }'); do
+		path=$(ldd "$fio" | awk -v l="$lib" '$1 == l { print $3 }')
+		case $lib in
+		libc.*|libm.*|libz.*|libaio.*|libnuma.*) install -D -m 755 "$path" "$root$path" ;;
+		*) install -d "$root$(dirname "$path")"; lab_stub_library "$fio" "$lib" "$path" "$root$path" ;;
+		esac
+	done
+}
+
+# lab_stub_library PROGRAM LIBRARY PATH OUT: what PROGRAM wants of LIBRARY, with the versions it wants it in
+lab_stub_library() {
+	local tmp version map=()
+	tmp=$(mktemp -d "$LAB_CACHE/tmp.XXXXXX")
+	nm -D --defined-only "$3" | awk 'NF == 3 { sub(/@.*/, "", $3); print $3 }' | sort -u >"$tmp/has"
+	nm -D --undefined-only "$1" | awk '$1 == "U" { sub(/@.*/, "", $2); print $2 }' | sort -u |
+		comm -12 - "$tmp/has" | sed 's/.*/void &(void) { __builtin_trap(); }/' >"$tmp/stub.c"
+	for version in $(objdump -p "$1" | awk -v l="$2:" '$1 == "required" { on = $3 == l } on && NF == 4 { print $4 }'); do
+		echo "$version {"
+		nm -D --undefined-only "$1" | sed -n "s/^ *U \\(.*\\)@$version\$/ \\1;/p"
+		echo "};"
+	done >"$tmp/map"
+	[ ! -s "$tmp/map" ] || map=(-Wl,--version-script="$tmp/map")
+	gcc -w -shared -fPIC -Wl,-soname,"$2" "${map[@]}" -o "$4" "$tmp/stub.c" ||
+		lab_die "cannot build a stub of $2"
+	rm -rf "$tmp"
+}
+
 lab_build_guest() {
 	local kver=$1 tmp=$2/l2 rel m mods
 	rel=$(cat "$LAB_CACHE/$kver/release")
@@ -139,6 +172,9 @@ lab_build_guest() {
 	ln -s bin "$tmp/sbin"
 	ln -s . "$tmp/usr"
 	lab_copy_program "$(command -v iperf3)" "$tmp"
+	lab_copy_fio "$tmp"
+	rm -f "$tmp/bin/blkdiscard" # busybox's cannot write zeroes
+	lab_copy_program "$(command -v blkdiscard)" "$tmp"
 	# shellcheck disable=SC2086
 	for m in $(lab_modules "$kver" $LAB_L2_MODULES); do
 		lab_unpack_module "$m" "$tmp/$mods/kernel" >/dev/null
@@ -163,7 +199,7 @@ lab_build_min() {
 # what the RAM disks are made from: they are made again when it changes
 lab_stamp() {
 	cat "$LAB_DIR/setup.sh" "$LAB_DIR"/l1/initramfs-init "$LAB_DIR"/l2/* "$LAB_CACHE/$1/release" \
-		"$(command -v busybox)" "$(command -v iperf3)" | sha256sum
+		"$(command -v busybox)" "$(command -v iperf3)" "$(command -v fio)" "$(command -v blkdiscard)" | sha256sum
 }
 
 lab_setup_images() {
@@ -183,7 +219,7 @@ lab_setup_images() {
 
 lab_need_tools() {
 	local t
-	for t in qemu-system-x86_64 busybox cpio modprobe depmod gcc python3 xz zstd iperf3; do
+	for t in qemu-system-x86_64 busybox cpio modprobe depmod gcc python3 xz zstd iperf3 fio blkdiscard; do
 		command -v "$t" >/dev/null || lab_die "'$t' is missing: run tests/deps lab"
 	done
 }
