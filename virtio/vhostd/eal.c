@@ -78,7 +78,10 @@ int daemon_eal(const struct daemon_opts *o, struct err *e)
 	argv[argc++] = lcores;
 	argv[argc++] = (char *)"-m";
 	argv[argc++] = memory;
-	argv[argc++] = (char *)"--no-pci";
+	/* --no-pci would never find what ports name; a list of one that cannot be lets nothing else
+	 * in. */
+	argv[argc++] = (char *)"-a";
+	argv[argc++] = (char *)"ffff:ff:1f.7";
 	/* Without huge pages EAL refuses --in-memory, whose other half is this. */
 	if (o->no_huge)
 		argv[argc++] = (char *)"--no-huge";
