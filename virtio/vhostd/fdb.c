@@ -22,6 +22,7 @@ struct fdb {
 	struct fdb_bucket bucket[FDB_BUCKETS];
 	struct fdb_stamps stamps[FDB_BUCKETS];
 	uint16_t vlan[FDB_PORTS];
+	bool outer[FDB_PORTS];
 	uint32_t macs[FDB_PORTS], macs_max[FDB_PORTS];
 	uint32_t age;
 	_Atomic uint32_t gen;
@@ -136,6 +137,12 @@ static void learn_locked(struct fdb *f, unsigned int b, uint64_t mac, unsigned i
 
 	if (way >= 0 && word_port(word) == port)
 		return;
+	/* A VF's function may hand our own broadcasts back to us: that is no move. */
+	if (way >= 0 && f->outer[port] && !f->outer[word_port(word)] &&
+	    now - atomic_load_explicit(&f->stamps[b].tick[way], memory_order_relaxed) <= 1) {
+		f->count.refused++;
+		return;
+	}
 	if (f->macs[port] >= f->macs_max[port]) {
 		f->count.refused++;
 		return;
@@ -222,7 +229,13 @@ void fdb_port_set(struct fdb *f, unsigned int port, uint16_t vlan, uint32_t macs
 	fdb_port_purge(f, port);
 	f->vlan[port] = vlan;
 	f->macs_max[port] = macs;
+	f->outer[port] = false;
 	changed(f);
+}
+
+void fdb_port_outer(struct fdb *f, unsigned int port)
+{
+	f->outer[port] = true;
 }
 
 uint32_t fdb_gen(const struct fdb *f)

@@ -27,6 +27,9 @@ void fdb_free(struct fdb *f);
  * @macs: at most so many stations are learnt on it, so that one port cannot push out the others'
  */
 void fdb_port_set(struct fdb *f, unsigned int port, uint16_t vlan, uint32_t macs);
+/** fdb_port_outer() - a port to the outer world: a station of ours that was heard this second or
+ * the last does not move there. */
+void fdb_port_outer(struct fdb *f, unsigned int port);
 /** fdb_port_purge() - forget the stations of a port. */
 void fdb_port_purge(struct fdb *f, unsigned int port);
 

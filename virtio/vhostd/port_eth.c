@@ -271,6 +271,7 @@ int port_eth_new(struct sw *sw, const struct port_cfg *c, struct err *e)
 	if (!ep)
 		return err_set(e, -ENOMEM, "out of memory");
 	port_init(&ep->p, &eth_ops, c);
+	ep->p.outer = c->pci;
 	for (i = 0; i < SW_QUEUES; i++) {
 		rte_spinlock_init(&ep->txlock[i]);
 		ep->fd[i] = -1;

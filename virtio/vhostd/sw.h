@@ -67,6 +67,7 @@ struct sw_port {
 	unsigned int index;
 	uint16_t vlan;
 	uint32_t flood, macs;
+	bool outer; /* see fdb_port_outer() */
 	_Atomic unsigned int ntx;
 	_Atomic bool tso, csum;
 	rte_spinlock_t flood_lock;

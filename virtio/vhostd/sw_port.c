@@ -165,6 +165,8 @@ int sw_port_add(struct sw *sw, struct sw_port *p, struct err *e)
 	if (txb_new(p))
 		return err_set(e, -ENOMEM, "out of memory");
 	fdb_port_set(sw->fdb, i, p->vlan, p->macs);
+	if (p->outer)
+		fdb_port_outer(sw->fdb, i);
 	atomic_store(&sw->port[i], p);
 	if (i >= sw->high)
 		atomic_store(&sw->high, i + 1);

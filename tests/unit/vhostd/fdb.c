@@ -51,6 +51,22 @@ static void learns_and_moves(void **st)
 	assert_int_equal(c.stations, 1);
 }
 
+/* An echo of our own frame from outside is no move; a station that is silent here may move. */
+static void echoes_do_not_move(void **st)
+{
+	struct fdb *f = *st;
+
+	fdb_port_outer(f, 1);
+	fdb_learn(f, 0x77, 0, 10);
+	fdb_learn(f, 0x77, 1, 10);
+	fdb_learn(f, 0x77, 1, 11);
+	assert_int_equal(fdb_find(f, 0x77, 0), 0);
+	fdb_learn(f, 0x77, 1, 12);
+	assert_int_equal(fdb_find(f, 0x77, 0), 1);
+	fdb_learn(f, 0x77, 0, 12);
+	assert_int_equal(fdb_find(f, 0x77, 0), 0);
+}
+
 /* The same address in two VLANs is two stations. */
 static void vlans_are_apart(void **st)
 {
@@ -165,6 +181,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(learns_and_moves, setup, teardown),
+		cmocka_unit_test_setup_teardown(echoes_do_not_move, setup, teardown),
 		cmocka_unit_test_setup_teardown(vlans_are_apart, setup, teardown),
 		cmocka_unit_test_setup_teardown(ages, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_port_has_its_share, setup, teardown),
