@@ -368,3 +368,28 @@ struct vu_back_info fix_info(struct fix *f)
 	vu_back_info(f->b, &i);
 	return i;
 }
+
+void fix_check_gone(struct fix *f, unsigned int fds, const char *what)
+{
+	if (!fix_turn(f))
+		fail_msg("%s: not dropped", what);
+	close(f->fd);
+	f->fd = -1;
+	fix_turn(f);
+	assert_false(f->connected);
+	for (unsigned int i = 0; i < FIX_QUEUES; i++)
+		assert_false(f->running[i]);
+	assert_int_equal(f->starts, f->stops);
+	assert_int_equal(f->hs.maps, 0);
+	assert_int_equal(f->maps, 0);
+	if (openfds() != fds)
+		fail_msg("%s: %u descriptors, %u before", what, openfds(), fds);
+}
+
+void fix_check_next(struct fix *f)
+{
+	fix_reach(f, FIX_RUNNING);
+	assert_true(f->running[0] && f->running[1]);
+	fix_hangup(f);
+	assert_int_equal(f->starts, f->stops);
+}

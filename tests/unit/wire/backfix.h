@@ -78,4 +78,10 @@ struct vu_region fix_region(void);
 struct vu_vring_addr fix_addr(struct fix *f, uint32_t q);
 struct vu_back_info fix_info(struct fix *f);
 
+/** fix_check_gone() - the front end was dropped and all it gave is gone: descriptors are fds again.
+ */
+void fix_check_gone(struct fix *f, unsigned int fds, const char *what);
+/** fix_check_next() - another one gets through. */
+void fix_check_next(struct fix *f);
+
 #endif
