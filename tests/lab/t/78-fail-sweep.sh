@@ -3,14 +3,14 @@
 # lab: timeout=600
 #
 # sluice run with one call to the kernel failing, on ports that have a way out: it comes up all the same or ends
-# with status 1 and a message, and the host is as before. Every 80th call is tried; the argument is another stride.
+# with status 1 and a message, and the host is as before. Every 200th call is tried; the argument is another stride.
 # shellcheck source=tests/lab/lib.sh
 . "$LAB_DIR/lib.sh"
 fail=${SLUICE%/cmd/sluice}/tests/crash/sluice-fail
 guest=${SLUICE%/cmd/sluice}/tests/guest/poweroff.elf
 { [ -x "$fail" ] && [ -f "$guest" ]; } || lab_skip "no sluice-fail or no payload in this build"
 modprobe -a vfio-pci tun
-stride=${1:-80}
+stride=${1:-200}
 
 state() { bash "$LAB_DIR/l1-state" >"$LAB_WORK/$1"; }
 same() { state after && cmp -s "$LAB_WORK/before" "$LAB_WORK/after"; }
