@@ -117,6 +117,9 @@ run_rest() {
 	lab_wait 120 sh -c "[ \$(grep -c 'guest asks' '$LAB_WORK/r.log') = 2 ]" || lab_fail "no second start"
 	lab_ctl r ports --json >"$LAB_WORK/ports"
 	lab_eq "$(jq -r '.[] | select(.port == "rw") | .state' "$LAB_WORK/ports")" ok "state after the reboot"
+	# nobody in this guest listens to the power button: twice is a stop
+	kill -TERM "$LAB_PID"
+	sleep 1
 	kill -TERM "$LAB_PID"
 	lab_end "$LAB_PID" 30
 	lab_match "$LAB_WORK/r.log" "ro is 1"

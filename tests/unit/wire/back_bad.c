@@ -57,7 +57,7 @@ struct bad {
 
 static void one_bad_form(struct fix *f, enum fix_level level, const struct bad *b)
 {
-	uint8_t payload[512];
+	uint8_t payload[FIX_PAYLOAD];
 	unsigned int fds = openfds(), drops = fix_info(f).drops;
 	int fd[VU_FDS_MAX + 8];
 	char what[96];

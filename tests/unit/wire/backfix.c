@@ -176,7 +176,9 @@ void fix_send(struct fix *f, uint32_t req, uint32_t flags, const void *data, uin
 	      const int *fd, unsigned int nfds)
 {
 	struct vu_hdr h = { req, flags | VU_VERSION, size };
-	struct iovec v[2] = { { &h, sizeof(h) }, { (void *)(uintptr_t)data, size } };
+	/* What is said to be longer than that only says so. */
+	struct iovec v[2] = { { &h, sizeof(h) },
+			      { (void *)(uintptr_t)data, MIN(size, FIX_PAYLOAD) } };
 	union {
 		char buf[CMSG_SPACE(64 * sizeof(int))];
 		struct cmsghdr align;

@@ -12,12 +12,13 @@
 #include "virtio/ring/vqd.h"
 #include "virtio/wire/back.h"
 
-#define FIX_QUEUES 4
-#define FIX_SLOTS  6
-#define FIX_GPA	   0x100000ull
-#define FIX_UVA	   0x7f0000000000ull
-#define FIX_MEM	   0x200000ull
-#define FIX_QSIZE  16
+#define FIX_QUEUES  4
+#define FIX_SLOTS   6
+#define FIX_GPA	    0x100000ull
+#define FIX_UVA	    0x7f0000000000ull
+#define FIX_PAYLOAD 512u /* sent of a message at most */
+#define FIX_MEM	    0x200000ull
+#define FIX_QSIZE   16
 /* Features the device of the fixture has. */
 #define FIX_FEATURES (1ull << 32 | 1ull << 34 | 1ull << 28 | 1ull << 29)
 
