@@ -29,12 +29,6 @@ static int open_emulated(struct run_port *p, struct err *e)
 	return nvme_new(r->sys, s->id, &c, &p->dev, e);
 }
 
-static void close_dev(struct run_port *p)
-{
-	vm_dev_free(p->dev);
-	p->dev = NULL;
-}
-
 static void view(struct run_port *p, struct port_view *out)
 {
 	const struct port_spec *s = p->spec;
@@ -88,7 +82,7 @@ static void stat_emulated(struct run_port *p, json_t *o)
 const struct port_ops port_emulated = {
 	.mode = PORT_EMULATED,
 	.open = open_emulated,
-	.close = close_dev,
+	.close = run_port_close_dev,
 	.view = view,
 	.stat = stat_emulated,
 };

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "cmd/run_priv.h"
 
 static const struct port_ops *const port_modes[PORT_MODES] = {
@@ -45,24 +46,16 @@ static void mode_set(struct run_port *p)
 			 port_mode_name(m), why.text);
 }
 
-/* FNV-1a. */
-static uint64_t hash(uint64_t h, const char *s)
-{
-	for (; *s; s++)
-		h = (h ^ (uint8_t)*s) * 0x100000001b3;
-	return h;
-}
-
 /*
  * An address for a port without one: the same at every start of a machine with a name, so that its
  * guest knows the interface again; machines without names get another one each time.
  */
 static struct mac mac_make(struct run *r, const struct port_spec *s)
 {
-	uint64_t h = hash(0xcbf29ce484222325, r->name);
+	uint64_t h = hash_text(HASH_INIT, r->name);
 	struct mac m;
 
-	h = hash(hash(h, "/"), s->id);
+	h = hash_text(hash_text(h, "/"), s->id);
 	if (!r->o.name)
 		h ^= (uint64_t)getpid() << 32 ^ sys_now_ns(r->sys);
 	h = (h ^ h >> 29) * 0xbf58476d1ce4e5b9;

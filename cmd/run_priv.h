@@ -49,6 +49,9 @@ struct port_ops {
 	void (*stat)(struct run_port *p, json_t *o);
 };
 
+/** run_port_close_dev() - close of a mode that made nothing but the device (run_virtio.c). */
+void run_port_close_dev(struct run_port *p);
+
 extern const struct port_ops port_vfio, port_vhost_user, port_virtio, port_emulated;
 
 /**

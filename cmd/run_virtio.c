@@ -70,7 +70,7 @@ static int open_vhost_user(struct run_port *p, struct err *e)
 	return vu_dev_new(p->run->sys, s->id, &c, &p->dev, e);
 }
 
-static void close_dev(struct run_port *p)
+void run_port_close_dev(struct run_port *p)
 {
 	vm_dev_free(p->dev);
 	p->dev = NULL;
@@ -205,7 +205,7 @@ static void count_vhost_user(struct run_port *p, json_t *o)
 const struct port_ops port_virtio = {
 	.mode = PORT_VIRTIO,
 	.open = open_virtio,
-	.close = close_dev,
+	.close = run_port_close_dev,
 	.view = view,
 	.stat = count,
 };
@@ -213,7 +213,7 @@ const struct port_ops port_virtio = {
 const struct port_ops port_vhost_user = {
 	.mode = PORT_VHOST_USER,
 	.open = open_vhost_user,
-	.close = close_dev,
+	.close = run_port_close_dev,
 	.view = view_vhost_user,
 	.stat = count_vhost_user,
 };

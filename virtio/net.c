@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include "base/hash.h"
 #include "virtio/net_priv.h"
 
 #define QSIZE 256
@@ -157,17 +158,10 @@ static const struct vio_ops net_ops = {
 
 /* ---- set-up ---- */
 
-static uint64_t hash(uint64_t h, const char *s)
-{
-	for (; *s; s++)
-		h = (h ^ (uint8_t)*s) * 0x100000001b3ull; /* FNV-1a */
-	return h;
-}
-
 /* Locally administered; the interface's name makes it differ between machines of a host. */
 static uint64_t mac_of(const struct vio_net_cfg *c, const char *id)
 {
-	uint64_t v = hash(hash(0xcbf29ce484222325ull, id), c->tap);
+	uint64_t v = hash_text(hash_text(HASH_INIT, id), c->tap);
 
 	if (mac_is_zero(&c->mac))
 		return (v >> 8 & 0xffffffff0000ull) | 0x5452;

@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/le.h"
 #include "virtio/blk/blkq.h"
 #include "virtio/ring/inflight.h"
 
@@ -487,44 +488,26 @@ void blkq_count(const struct blkq *b, struct blkq_count *out)
 
 /* ---- config space ---- */
 
-static void put16(uint8_t *p, uint16_t v)
-{
-	v = htole16(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	v = htole32(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static void put64(uint8_t *p, uint64_t v)
-{
-	v = htole64(v);
-	memcpy(p, &v, sizeof(v));
-}
-
 #define AT(field) (buf + offsetof(struct virtio_blk_config, field))
 
 void blkq_config(const struct disk_info *i, unsigned int queues, unsigned int seg_max,
 		 uint8_t buf[BLKQ_CFG_SIZE])
 {
 	memset(buf, 0, BLKQ_CFG_SIZE);
-	put64(AT(capacity), i->size >> SECTOR_SHIFT);
-	put32(AT(seg_max), seg_max);
-	put32(AT(blk_size), i->block);
+	le64_put(AT(capacity), i->size >> SECTOR_SHIFT);
+	le32_put(AT(seg_max), seg_max);
+	le32_put(AT(blk_size), i->block);
 	*AT(physical_block_exp) = (uint8_t)__builtin_ctz(i->phys_block / i->block);
-	put16(AT(min_io_size), (uint16_t)MIN(i->phys_block / i->block, 65535u));
-	put16(AT(num_queues), (uint16_t)queues);
+	le16_put(AT(min_io_size), (uint16_t)MIN(i->phys_block / i->block, 65535u));
+	le16_put(AT(num_queues), (uint16_t)queues);
 	if (i->discard) {
-		put32(AT(max_discard_sectors), RANGE_MAX);
-		put32(AT(max_discard_seg), RANGES_MAX);
-		put32(AT(discard_sector_alignment), i->phys_block / SECTOR);
+		le32_put(AT(max_discard_sectors), RANGE_MAX);
+		le32_put(AT(max_discard_seg), RANGES_MAX);
+		le32_put(AT(discard_sector_alignment), i->phys_block / SECTOR);
 	}
 	if (i->write_zeroes) {
-		put32(AT(max_write_zeroes_sectors), RANGE_MAX);
-		put32(AT(max_write_zeroes_seg), RANGES_MAX);
+		le32_put(AT(max_write_zeroes_sectors), RANGE_MAX);
+		le32_put(AT(max_write_zeroes_seg), RANGES_MAX);
 		*AT(write_zeroes_may_unmap) = i->discard;
 	}
 }

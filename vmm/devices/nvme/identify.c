@@ -4,6 +4,8 @@
 #include <endian.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/hash.h"
+#include "base/le.h"
 #include "vmm/devices/nvme/nvme_priv.h"
 
 enum { CNS_NS = 0x00, CNS_CTRL = 0x01, CNS_NS_LIST = 0x02, CNS_NS_DESC = 0x03 };
@@ -19,24 +21,6 @@ enum { LOG_ERROR = 1, LOG_SMART = 2, LOG_FIRMWARE = 3, LOG_CHANGED_NS = 4, LOG_E
 #define EFFECT_CSUPP 0x1
 #define EFFECT_LBCC  0x2 /* changes logical blocks */
 
-static void put16(uint8_t *p, unsigned int off, uint16_t v)
-{
-	v = htole16(v);
-	memcpy(p + off, &v, sizeof(v));
-}
-
-static void put32(uint8_t *p, unsigned int off, uint32_t v)
-{
-	v = htole32(v);
-	memcpy(p + off, &v, sizeof(v));
-}
-
-static void put64(uint8_t *p, unsigned int off, uint64_t v)
-{
-	v = htole64(v);
-	memcpy(p + off, &v, sizeof(v));
-}
-
 /* Text padded with blanks. */
 static void put_text(uint8_t *p, unsigned int off, unsigned int len, const char *s)
 {
@@ -47,12 +31,7 @@ static void put_text(uint8_t *p, unsigned int off, unsigned int len, const char 
 /* A stable identifier of the namespace, from the serial number (FNV-1a). */
 static uint64_t eui64(const struct nvme *n)
 {
-	uint64_t h = 0xcbf29ce484222325u;
-	const char *s;
-
-	for (s = n->serial; *s; s++)
-		h = (h ^ (uint8_t)*s) * 0x100000001b3u;
-	return h;
+	return hash_text(HASH_INIT, n->serial);
 }
 
 /* The one thing here that is big-endian. */
@@ -65,44 +44,44 @@ static void put_eui64(const struct nvme *n, uint8_t *p)
 
 static void controller(const struct nvme *n, uint8_t *p)
 {
-	put16(p, 0, 0x1af4);
-	put16(p, 2, 0x1af4);
+	le16_put(p + 0, 0x1af4);
+	le16_put(p + 2, 0x1af4);
 	put_text(p, 4, 20, n->serial);
 	put_text(p, 24, 40, "Sluice emulated NVMe");
 	put_text(p, 64, 8, "1");
-	p[72] = 0;	   /* RAB */
-	p[77] = NVME_MDTS; /* of CAP.MPSMIN */
-	put16(p, 78, 1);   /* CNTLID */
-	put32(p, 80, 0x00010400);
-	put32(p, 92, 0x100); /* OAES: namespace attribute notices */
-	put16(p, 256, n->cfg.shadow ? OACS_DBBUF : 0);
+	p[72] = 0;	     /* RAB */
+	p[77] = NVME_MDTS;   /* of CAP.MPSMIN */
+	le16_put(p + 78, 1); /* CNTLID */
+	le32_put(p + 80, 0x00010400);
+	le32_put(p + 92, 0x100); /* OAES: namespace attribute notices */
+	le16_put(p + 256, n->cfg.shadow ? OACS_DBBUF : 0);
 	p[258] = 3;		   /* ACL: 4 */
 	p[259] = NVME_AER_MAX - 1; /* AERL */
 	p[260] = 0x2 | 1;	   /* FRMW: one slot, read only */
 	p[261] = LPA_EXTENDED | LPA_EFFECTS;
-	p[262] = NVME_ERRORS - 1;	 /* ELPE */
-	put16(p, 266, KELVIN_ROOM + 60); /* WCTEMP */
-	put16(p, 268, KELVIN_ROOM + 80); /* CCTEMP */
-	p[512] = 0x66;			 /* SQES: 64 bytes, no more, no less */
-	p[513] = 0x44;			 /* CQES: 16 */
-	put32(p, 516, 1);
-	put16(p, 520, ONCS_DSM | ONCS_WZ);
+	p[262] = NVME_ERRORS - 1;	     /* ELPE */
+	le16_put(p + 266, KELVIN_ROOM + 60); /* WCTEMP */
+	le16_put(p + 268, KELVIN_ROOM + 80); /* CCTEMP */
+	p[512] = 0x66;			     /* SQES: 64 bytes, no more, no less */
+	p[513] = 0x44;			     /* CQES: 16 */
+	le32_put(p + 516, 1);
+	le16_put(p + 520, ONCS_DSM | ONCS_WZ);
 	p[525] = VWC_PRESENT;
 	snprintf((char *)p + 768, 256,
 		 "nqn.2014-08.org.nvmexpress:uuid:5c1ce000-%04x-4%03x-8%03x-%012llx",
 		 (unsigned int)(eui64(n) >> 48), (unsigned int)(eui64(n) >> 36 & 0xfff),
 		 (unsigned int)(eui64(n) >> 24 & 0xfff),
 		 (unsigned long long)eui64(n) & 0xffffffffffff);
-	put16(p, 2048, 2500); /* PSD0: 25 W */
+	le16_put(p + 2048, 2500); /* PSD0: 25 W */
 }
 
 static void namespace(const struct nvme *n, uint8_t *p)
 {
 	uint64_t blocks = n->info.size >> n->lba_shift;
 
-	put64(p, 0, blocks);
-	put64(p, 8, blocks);
-	put64(p, 16, blocks);
+	le64_put(p + 0, blocks);
+	le64_put(p + 8, blocks);
+	le64_put(p + 16, blocks);
 	p[24] = n->info.discard ? 0x1 : 0; /* thin provisioning */
 	p[33] = n->info.discard ? 0x8 : 0; /* DLFEAT: Write Zeroes may deallocate */
 	p[99] = n->info.readonly;	   /* NSATTR: write protected */
@@ -113,7 +92,7 @@ static void namespace(const struct nvme *n, uint8_t *p)
 static void ns_list(const struct nvme_cmd *c, uint8_t *p)
 {
 	if (c->nsid < 1)
-		put32(p, 0, 1);
+		le32_put(p + 0, 1);
 }
 
 static void ns_descriptors(const struct nvme *n, uint8_t *p)
@@ -163,10 +142,10 @@ static uint32_t log_error(const struct nvme *n, uint8_t *p)
 		unsigned int at = (unsigned int)((n->error_count - 1 - i) % NVME_ERRORS);
 		uint8_t *e = p + 64 * i;
 
-		put64(e, 0, n->error[at].count);
-		put16(e, 8, n->error[at].sqid);
-		put16(e, 10, n->error[at].cid);
-		put16(e, 12, n->error[at].status);
+		le64_put(e + 0, n->error[at].count);
+		le16_put(e + 8, n->error[at].sqid);
+		le16_put(e + 10, n->error[at].cid);
+		le16_put(e + 12, n->error[at].status);
 	}
 	return 64 * NVME_ERRORS;
 }
@@ -183,14 +162,14 @@ static uint32_t log_smart(const struct nvme *n, uint8_t *p)
 
 	disk_ring_count(n->ring, &c);
 	p[0] = n->info.readonly ? 0x8 : 0;
-	put16(p, 1, KELVIN_ROOM);
+	le16_put(p + 1, KELVIN_ROOM);
 	p[3] = 100; /* available spare */
 	p[4] = 10;
-	put64(p, 32, units(c.bytes_read));
-	put64(p, 48, units(c.bytes_written));
-	put64(p, 64, c.reads);
-	put64(p, 80, c.writes);
-	put64(p, 176, n->error_count);
+	le64_put(p + 32, units(c.bytes_read));
+	le64_put(p + 48, units(c.bytes_written));
+	le64_put(p + 64, c.reads);
+	le64_put(p + 80, c.writes);
+	le64_put(p + 176, n->error_count);
 	return 512;
 }
 
@@ -215,11 +194,11 @@ static uint32_t log_effects(const struct nvme *n, uint8_t *p)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(admin); i++)
-		put32(p, 4u * admin[i], EFFECT_CSUPP);
+		le32_put(p + 4u * admin[i], EFFECT_CSUPP);
 	if (n->cfg.shadow)
-		put32(p, 4 * 0x7c, EFFECT_CSUPP);
+		le32_put(p + 4 * 0x7c, EFFECT_CSUPP);
 	for (i = 0; i < ARRAY_SIZE(io); i++)
-		put32(p, 1024 + 4u * io[i].op, io[i].effect);
+		le32_put(p + 1024 + 4u * io[i].op, io[i].effect);
 	return 4096;
 }
 
@@ -254,7 +233,7 @@ uint16_t nvme_log_page(struct nvme *n, const struct nvme_cmd *c)
 		len = log_firmware(p);
 		break;
 	case LOG_CHANGED_NS:
-		put32(p, 0, n->ns_changed ? 1 : 0);
+		le32_put(p + 0, n->ns_changed ? 1 : 0);
 		n->ns_changed = false;
 		len = 4096;
 		type = 2;
