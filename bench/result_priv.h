@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef BENCH_RESULT_PRIV_H
+#define BENCH_RESULT_PRIV_H
+
+#include "bench/result.h"
+
+/* Of the file's lay-out; another number is refused. */
+#define BENCH_SCHEMA 1
+
+/* The members of a sample that are plain counts, for reader and writer alike. */
+struct bench_count {
+	const char *key;
+	size_t off;
+};
+#define BENCH_COUNTS 13
+extern const struct bench_count bench_counts[BENCH_COUNTS];
+
+/** bench_save() - fn writes path.new, which then replaces path; nothing is left when it fails. */
+int bench_save(const char *path, const struct bench_result *r,
+	       int (*fn)(const struct bench_result *r, FILE *f), struct err *e);
+
+#endif
