@@ -61,7 +61,7 @@ static size_t char_len(const unsigned char *s)
 }
 
 /* A string that the reader would take: whole characters, none of them a control. */
-static void clean(char *dst, size_t size, const char *text)
+void bench_clean(char *dst, size_t size, const char *text)
 {
 	const unsigned char *s = (const unsigned char *)text;
 	size_t at = 0;
@@ -81,12 +81,40 @@ static void clean(char *dst, size_t size, const char *text)
 	dst[at] = 0;
 }
 
+static bool word_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       (c && strchr("._+:/-", c));
+}
+
+bool bench_is_word(const char *s)
+{
+	if (!*s)
+		return false;
+	while (*s)
+		if (!word_char(*s++))
+			return false;
+	return true;
+}
+
+/* A name that the reader would take. */
+static void word(char *dst, size_t size, const char *text)
+{
+	size_t at;
+
+	if (!*text)
+		text = "none";
+	for (at = 0; text[at] && at < size - 1; at++)
+		dst[at] = word_char(text[at]) ? text[at] : '-';
+	dst[at] = 0;
+}
+
 static void vclean(char *dst, size_t size, const char *fmt, va_list ap)
 {
 	char text[4 * BENCH_TEXT_SIZE];
 
 	vsnprintf(text, sizeof(text), fmt, ap);
-	clean(dst, size, text);
+	bench_clean(dst, size, text);
 }
 
 /* A zeroed element at the end of a list, or NULL; the length doubles at powers of two. */
@@ -111,8 +139,8 @@ void bench_result_init(struct bench_result *r, const char *version, const char *
 	struct tm tm = { 0 };
 
 	*r = (struct bench_result){ 0 };
-	clean(r->version, sizeof(r->version), version);
-	clean(r->command, sizeof(r->command), command);
+	bench_clean(r->version, sizeof(r->version), version);
+	bench_clean(r->command, sizeof(r->command), command);
 	gmtime_r(&now, &tm);
 	strftime(r->date, sizeof(r->date), "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
@@ -146,13 +174,16 @@ void bench_result_free(struct bench_result *r)
 
 static struct bench_env *env_add(struct bench_result *r, const char *key)
 {
-	struct bench_env *v = (struct bench_env *)bench_env_find(r, key);
+	char name[BENCH_WORD_SIZE];
+	struct bench_env *v;
 
+	word(name, sizeof(name), key);
+	v = (struct bench_env *)bench_env_find(r, name);
 	if (!v)
 		v = append(&r->env, &r->n_env, sizeof(*v), BENCH_ENV_MAX);
 	if (v) {
 		*v = (struct bench_env){ 0 };
-		clean(v->key, sizeof(v->key), key);
+		memcpy(v->key, name, sizeof(name));
 	}
 	return v;
 }
@@ -191,7 +222,7 @@ int bench_warn(struct bench_result *r, enum bench_level level, const char *about
 	if (!w)
 		return -ENOMEM;
 	w->level = level;
-	clean(w->about, sizeof(w->about), about);
+	word(w->about, sizeof(w->about), about);
 	va_start(ap, fmt);
 	vclean(w->text, sizeof(w->text), fmt, ap);
 	va_end(ap);
@@ -206,9 +237,12 @@ int bench_skip_add(struct bench_result *r, const char *mode, const char *vmm, co
 
 	if (!k)
 		return -ENOMEM;
-	clean(k->mode, sizeof(k->mode), mode);
-	clean(k->vmm, sizeof(k->vmm), vmm);
-	clean(k->test, sizeof(k->test), test);
+	if (*mode)
+		word(k->mode, sizeof(k->mode), mode);
+	if (*vmm)
+		word(k->vmm, sizeof(k->vmm), vmm);
+	if (*test)
+		word(k->test, sizeof(k->test), test);
 	va_start(ap, fmt);
 	vclean(k->reason, sizeof(k->reason), fmt, ap);
 	va_end(ap);
@@ -218,8 +252,11 @@ int bench_skip_add(struct bench_result *r, const char *mode, const char *vmm, co
 struct bench_test *bench_test_add(struct bench_result *r, const char *name, const char *title,
 				  enum bench_unit unit, bool higher)
 {
-	struct bench_test *t = (struct bench_test *)bench_test_find(r, name), **slot;
+	char clean[BENCH_NAME_SIZE];
+	struct bench_test *t, **slot;
 
+	word(clean, sizeof(clean), name);
+	t = (struct bench_test *)bench_test_find(r, clean);
 	if (t)
 		return t;
 	t = calloc(1, sizeof(*t));
@@ -229,8 +266,8 @@ struct bench_test *bench_test_add(struct bench_result *r, const char *name, cons
 		return NULL;
 	}
 	*slot = t;
-	clean(t->name, sizeof(t->name), name);
-	clean(t->title, sizeof(t->title), title);
+	memcpy(t->name, clean, sizeof(clean));
+	bench_clean(t->title, sizeof(t->title), title);
 	t->unit = unit;
 	t->higher = higher;
 	return t;
@@ -238,8 +275,11 @@ struct bench_test *bench_test_add(struct bench_result *r, const char *name, cons
 
 struct bench_column *bench_column_add(struct bench_test *t, const char *mode, const char *vmm)
 {
-	struct bench_column *c = (struct bench_column *)bench_column_find(t, mode, vmm), **slot;
+	struct bench_column *c, **slot, named = { 0 };
 
+	word(named.mode, sizeof(named.mode), mode);
+	word(named.vmm, sizeof(named.vmm), vmm);
+	c = (struct bench_column *)bench_column_find(t, named.mode, named.vmm);
 	if (c)
 		return c;
 	c = calloc(1, sizeof(*c));
@@ -249,8 +289,8 @@ struct bench_column *bench_column_add(struct bench_test *t, const char *mode, co
 		return NULL;
 	}
 	*slot = c;
-	clean(c->mode, sizeof(c->mode), mode);
-	clean(c->vmm, sizeof(c->vmm), vmm);
+	memcpy(c->mode, named.mode, sizeof(c->mode));
+	memcpy(c->vmm, named.vmm, sizeof(c->vmm));
 	return c;
 }
 
@@ -280,18 +320,20 @@ struct bench_sample *bench_sample_add(struct bench_column *c)
 
 int bench_sample_exit(struct bench_sample *s, const char *reason, int64_t count)
 {
+	char name[BENCH_WORD_SIZE];
 	struct bench_exit *x;
 
+	word(name, sizeof(name), reason);
 	s->exits_known = true;
 	for (size_t i = 0; i < s->n_exit; i++)
-		if (!strcmp(s->exit[i].reason, reason)) {
+		if (!strcmp(s->exit[i].reason, name)) {
 			s->exit[i].count += count;
 			return 0;
 		}
 	x = append(&s->exit, &s->n_exit, sizeof(*x), BENCH_EXITS_MAX);
 	if (!x)
 		return -ENOMEM;
-	clean(x->reason, sizeof(x->reason), reason);
+	memcpy(x->reason, name, sizeof(name));
 	x->count = count;
 	return 0;
 }

@@ -139,8 +139,10 @@ struct bench_result {
 void bench_result_init(struct bench_result *r, const char *version, const char *command);
 void bench_result_free(struct bench_result *r);
 
-/* Filling. 0 or -errno. Control characters and what is not UTF-8 become blanks and '?'. A key that
- * is there already gets the new value. */
+/* Filling. 0 or -errno. In texts, control characters and what is not UTF-8 become blanks and '?';
+ * in names (modes, VMMs, tests, keys, reasons), what is no letter, digit or one of . _ + : / -
+ * becomes
+ * '-'. A key that is there already gets the new value. */
 int bench_env_str(struct bench_result *r, const char *key, const char *fmt, ...) __printf(3, 4);
 int bench_env_num(struct bench_result *r, const char *key, double num);
 int bench_warn(struct bench_result *r, enum bench_level level, const char *about, const char *fmt,
