@@ -47,9 +47,18 @@ net_guest() {
 	END
 }
 
+# stuck WHAT: what the machine's queues and its guest said last, so that a stream that stands can be told from
+# one whose guest is gone
+stuck() {
+	tail -n 5 "$LAB_WORK/$VM.log"
+	lab_ctl "$VM" ports
+	lab_ctl "$VM" stat --json | jq -c '.net_queues[], .exits'
+	lab_fail "$1"
+}
+
 # connects as soon as the guest listens
-send() { lab_wait 60 bash -c "exec 3<>/dev/tcp/$1/5001 && cat $2 >&3" || lab_fail "no stream to $1"; }
-back() { lab_wait 60 bash -c "exec 3</dev/tcp/$1/5002 && cmp - $2 <&3" || lab_fail "the stream from $1 differs"; }
+send() { lab_wait 60 timeout 60 bash -c "exec 3<>/dev/tcp/$1/5001 && cat $2 >&3" || stuck "no stream to $1"; }
+back() { lab_wait 60 timeout 60 bash -c "exec 3</dev/tcp/$1/5002 && cmp - $2 <&3" || stuck "the stream from $1 differs"; }
 
 # what all queues of a machine have in a counter
 queues() { lab_stat "$1" "[.net_queues[].$2] | add"; }
@@ -67,6 +76,7 @@ pings() { for i in $(seq 0 $(($1 - 1))); do lab_wait 20 ping -c 1 -W 1 "10.71.$i
 # so of four pairs two are in use
 matrix() {
 	local args=() i queues=$1 name=q$1 n=${#KINDS[@]} size want
+	VM=$name
 	for i in "${!KINDS[@]}"; do
 		args+=(--net "$(net_port "$i" "$queues" "${KINDS[i]}" | sed s/,hide=none//)")
 	done
