@@ -6,31 +6,18 @@ net.py BUILD-ROOT. Frames from a pcap file go through the switch and are written
 compared, for rings of each layout and both socket roles; then many queues, VLANs, ports that come and go.
 Needs no huge pages. Status 77: there is no testpmd.
 """
-import json
 import os
 import random
 import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 
-BUILD = os.path.realpath(sys.argv[1])
-VHOSTD = os.path.join(BUILD, "virtio/vhostd/sluice-vhostd")
-SLUICE = os.path.join(BUILD, "cmd/sluice")
+from vhostd import VHOSTD, Vhostd, run_tests, wait
+
 FRAMES = 1000
 RING = 1024
-
-
-def wait(what, fn, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        v = fn()
-        if v:
-            return v
-        time.sleep(0.02)
-    raise AssertionError("waited in vain: " + what)
 
 
 def pcap_write(path, frames):
@@ -56,33 +43,6 @@ def frames_make(n):
     rnd = random.Random(7)
     head = b"\x02\0\0\0\0\x02" + b"\x02\0\0\0\0\x01" + b"\x88\xb5"
     return [head + struct.pack(">I", i) + rnd.randbytes(rnd.choice([42, 46, 110, 494, 1006, 1496])) for i in range(n)]
-
-
-class Vhostd:
-    def __init__(self, folder, *args):
-        self.control = os.path.join(folder, "control")
-        self.log = open(os.path.join(folder, "vhostd.log"), "w", encoding="utf-8")
-        self.p = subprocess.Popen([VHOSTD, "--no-huge", "--memory", "96", "--mbufs", "8192", "--control", self.control, *args],
-                                  stdout=self.log, stderr=subprocess.STDOUT)
-        wait("the control socket", lambda: self.p.poll() is not None or os.path.exists(self.control))
-        assert self.p.poll() is None, "sluice-vhostd ended: " + open(self.log.name, encoding="utf-8").read()[-600:]
-
-    def ask(self, *words):
-        r = subprocess.run([SLUICE, "ctl", "--json", self.control, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                           text=True, check=False)
-        assert r.returncode == 0, r.stderr
-        return json.loads(r.stdout)
-
-    def ports(self):
-        return {p["port"]: p for p in self.ask("ports")}
-
-    def up(self, *names):
-        return wait("ports up: " + " ".join(names), lambda: all(self.ports()[n]["up"] for n in names))
-
-    def end(self):
-        if self.p.poll() is None:
-            self.p.terminate()
-        assert self.p.wait(20) == 0, "sluice-vhostd ended with %d" % self.p.returncode
 
 
 class Testpmd:
@@ -172,8 +132,8 @@ def live(folder):
         d.ask("port-add", f"name=a,socket={folder}/a,flood=0")
         d.ask("port-add", f"name=b,socket={folder}/b,flood=0,vlan=5")
         for bad in (f"name=a,socket={folder}/c", "name=c", "name=c,vdev=net_nothing0"):
-            r = subprocess.run([SLUICE, "ctl", d.control, "port-add", bad], stderr=subprocess.PIPE, text=True, check=False)
-            assert r.returncode == 1 and "port" in r.stderr, (bad, r)
+            status, _, err = d.ctl("port-add", bad)
+            assert status == 1 and "port" in err, (bad, status, err)
         d.ask("port-add", "name=n,vdev=net_null0,,no-rx=1,flood=0")
         assert sorted(d.ports()) == ["a", "b", "n"], d.ports()
         t = Testpmd(folder, [f"net_virtio_user0,path={folder}/a", f"net_virtio_user1,path={folder}/b"], "--forward-mode=txonly")
@@ -208,21 +168,7 @@ def main():
     rows += [("packed_vq=0,mrg_rxbuf=1,in_order=1", "client"), ("packed_vq=1,mrg_rxbuf=1,in_order=1", "client")]
     tests = [(f"{r} {role}", integrity, (r, role)) for r, role in rows]
     tests += [("queues 4", many_queues, (4,)), ("live", live, ())]
-    failed = 0
-    for name, fn, args in tests:
-        folder = tempfile.mkdtemp(prefix="vhostd-")
-        start = time.monotonic()
-        try:
-            fn(folder, *args)
-            print(f"ok    {name} ({time.monotonic() - start:.1f} s)", flush=True)
-        except (AssertionError, subprocess.TimeoutExpired) as e:
-            failed += 1
-            print(f"FAIL  {name}: {e}", flush=True)
-            for log in ("vhostd.log", "testpmd.log"):
-                if os.path.exists(f"{folder}/{log}"):
-                    print("".join(open(f"{folder}/{log}", encoding="utf-8", errors="replace").readlines()[-12:]))
-        shutil.rmtree(folder)
-    return 1 if failed else 0
+    return run_tests(tests)
 
 
 sys.exit(main())

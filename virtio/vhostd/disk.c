@@ -13,6 +13,7 @@
 
 #include "base/list.h"
 #include "virtio/blk/blkq.h"
+#include "virtio/vhostd/bus.h"
 #include "virtio/vhostd/vhostd_priv.h"
 #include "virtio/wire/back.h"
 
@@ -302,6 +303,14 @@ static void state(void *dev, bool connected)
 		 connected ? "a front end is there" : "the front end is gone");
 }
 
+static void mapped(void *dev, void *p, size_t len, bool on)
+{
+	struct vdisk *k = dev;
+
+	if (!on)
+		bus_forget(k->all->d->bus, p, len);
+}
+
 static const struct vu_back_ops back_ops = {
 	.features = features,
 	.queue_start = queue_start,
@@ -309,6 +318,7 @@ static const struct vu_back_ops back_ops = {
 	.call_changed = call_changed,
 	.config_read = config_read,
 	.state = state,
+	.mapped = mapped,
 };
 
 /* ---- disks ---- */
@@ -420,6 +430,16 @@ int disk_del(struct disks *all, const char *name, struct err *e)
 		return err_set(e, -ENOENT, "there is no disk %.31s", name);
 	vdisk_free(k);
 	return 0;
+}
+
+bool disks_fault(struct disks *all, const void *p)
+{
+	struct list *l, *next;
+
+	list_for_each (l, next, &all->list)
+		if (vu_back_fault(list_entry(l, struct vdisk, link)->back, p))
+			return true;
+	return false;
 }
 
 int disks_new(struct vhostd *d, struct err *e)

@@ -5,6 +5,7 @@
 #include "virtio/vhostd/port.h"
 
 static struct sw *the_sw;
+static struct bus *the_bus;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* ports do not go meanwhile */
 
 void glue_locked(void (*fn)(void *arg), void *arg)
@@ -22,4 +23,14 @@ struct sw *glue_sw(void)
 void glue_set_sw(struct sw *sw)
 {
 	the_sw = sw;
+}
+
+struct bus *glue_bus(void)
+{
+	return the_bus;
+}
+
+void glue_set_bus(struct bus *b)
+{
+	the_bus = b;
 }

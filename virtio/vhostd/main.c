@@ -23,7 +23,8 @@ struct daemon {
 	struct daemon_opts o;
 	struct log log;
 	int sig_fd;
-	struct ev_src *sig_src;
+	struct ev_src *sig_src, *bus_src;
+	struct log_limit bus_limit;
 	bool eal, launched;
 };
 
@@ -146,6 +147,29 @@ static int signals(struct daemon *m, struct err *e)
 	return ret ? err_sys(e, ret, "cannot watch for signals") : 0;
 }
 
+/* Somebody's memory went away while it was in use. */
+static void on_bus(void *arg, uint32_t events)
+{
+	struct daemon *m = arg;
+	const void *p;
+
+	while ((p = bus_take(m->d.bus)))
+		if (!disks_fault(m->d.disks, p) && !port_fault(m->d.sw, p))
+			log_limited(
+				m->d.log, &m->bus_limit, LOG_WARN,
+				"memory was cut short by a front end that is not there any more");
+}
+
+static int bus(struct daemon *m, struct err *e)
+{
+	int ret = bus_new(&m->d.bus, e);
+
+	if (ret)
+		return ret;
+	ret = ev_add(m->d.ev, bus_fd(m->d.bus), EPOLLIN, on_bus, m, &m->bus_src);
+	return ret ? err_sys(e, ret, "cannot watch for memory that goes") : 0;
+}
+
 static int loops(struct daemon *m, struct err *e)
 {
 	unsigned int i, cpu[LCORES_MAX], n = daemon_cpus(&m->o, cpu);
@@ -201,7 +225,9 @@ static int start(struct daemon *m, struct err *e)
 	if (ret)
 		return ret;
 	m->eal = true;
-	ret = loops(m, e);
+	ret = bus(m, e);
+	if (!ret)
+		ret = loops(m, e);
 	if (!ret)
 		ret = sw_new(&sc, &m->d.sw, e);
 	if (!ret) {
@@ -213,6 +239,7 @@ static int start(struct daemon *m, struct err *e)
 		ret = launch(m, e);
 	if (!ret)
 		ret = ports(m, e);
+	bus_pages_stay();
 	if (!ret && m->o.user)
 		ret = daemon_drop(m->o.user, e);
 	if (!ret && m->o.control)
@@ -236,6 +263,8 @@ static void stop(struct daemon *m)
 	sw_free(m->d.sw);
 	for (i = 0; i < m->d.nlcores; i++)
 		lcore_free(m->d.lcore[i]);
+	ev_del(m->bus_src);
+	bus_free(m->d.bus);
 	ev_del(m->sig_src);
 	sys_close(m->d.sys, &m->sig_fd);
 	ev_free(m->d.ev);

@@ -78,3 +78,14 @@ int port_del(struct sw *sw, const char *name, struct err *e)
 	p->ops->free(p);
 	return 0;
 }
+
+bool port_fault(struct sw *sw, const void *addr)
+{
+	for (unsigned int i = 0; i < SW_PORTS; i++) {
+		struct sw_port *p = sw_port_at(sw, i);
+
+		if (p && p->ops->fault && p->ops->fault(p, addr))
+			return true;
+	}
+	return false;
+}

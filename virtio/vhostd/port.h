@@ -2,6 +2,7 @@
 #ifndef VIRTIO_VHOSTD_PORT_H
 #define VIRTIO_VHOSTD_PORT_H
 
+#include "virtio/vhostd/bus.h"
 #include "virtio/vhostd/sw.h"
 
 /** struct port_cfg - what --port says; exactly one of socket, pci, vdev */
@@ -18,6 +19,8 @@ extern const struct opt port_opts[];
 /** port_add() - a port from its argument, "name=N,socket=PATH". Control loop, as the rest. */
 int port_add(struct sw *sw, const char *text, struct err *e) __must_check;
 int port_del(struct sw *sw, const char *name, struct err *e) __must_check;
+/** port_fault() - p was touched and is not there: drop whose memory it was; false: no port's. */
+bool port_fault(struct sw *sw, const void *p);
 
 int port_vhost_new(struct sw *sw, const struct port_cfg *c, struct err *e) __must_check;
 int port_eth_new(struct sw *sw, const struct port_cfg *c, struct err *e) __must_check;
@@ -31,6 +34,8 @@ void port_init(struct sw_port *p, const struct sw_port_ops *ops, const struct po
  */
 struct sw *glue_sw(void);
 void glue_set_sw(struct sw *sw);
+struct bus *glue_bus(void); /* nor has a signal handler one */
+void glue_set_bus(struct bus *b);
 /** glue_locked() - fn(arg) while no port goes; for readers on threads of DPDK's. */
 void glue_locked(void (*fn)(void *arg), void *arg);
 

@@ -21,7 +21,10 @@
 #include <unistd.h>
 
 #include "base/usock.h"
+#include "virtio/vhostd/peers.h"
 #include "virtio/vhostd/port.h"
+
+#define SET_MEM_TABLE 5 /* of vhost-user; the library's own names are not for us */
 
 #define F(bit) (1ull << (bit))
 #define OFFLOADS                                                                               \
@@ -40,15 +43,17 @@ struct vhost_queue {
 struct vhost_port {
 	struct sw_port p;
 	char *path;
-	bool client, registered;
+	bool client, registered, offload;
 	unsigned int queues;
 	_Atomic int vid; /* -1: nobody is there */
 	_Atomic bool up[2 * SW_QUEUES];
 	_Atomic unsigned int note[SW_QUEUES]; /* counts changes of a queue */
 	uint64_t features;
-	uint64_t connects;
+	uint64_t connects, drops;
+	struct log_limit limit;
 	pthread_mutex_t lock; /* pollers and kicks */
 	struct vhost_queue q[SW_QUEUES];
+	struct peers peers;
 };
 
 static struct vhost_port *vhost_of(struct sw_port *p)
@@ -268,23 +273,62 @@ static int on_vring_state(int vid, uint16_t queue, int enable)
 	return 0;
 }
 
+/* The first member of what the library hands out is the request's number. */
+static enum rte_vhost_msg_result on_message(int vid, void *msg)
+{
+	struct vhost_port *vp = port_of_vid(vid);
+	struct rte_vhost_memory *mem = NULL;
+
+	if (!vp || *(const uint32_t *)msg != SET_MEM_TABLE)
+		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+	peers_mem_clear(&vp->peers, vid);
+	if (rte_vhost_get_mem_table(vid, &mem))
+		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+	for (uint32_t i = 0; i < mem->nregions; i++)
+		peers_mem_add(&vp->peers, vid, mem->regions[i].mmap_addr,
+			      mem->regions[i].mmap_size);
+	free(mem);
+	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+}
+
+static const struct rte_vhost_user_extern_ops message_ops = { .post_msg_handle = on_message };
+
+/* Connections are a resource of all ports, so one port has a few. */
+static int on_new_connection(int vid)
+{
+	struct vhost_port *vp = port_of_vid(vid);
+
+	if (!vp || !peers_add(&vp->peers, vid))
+		return -1;
+	if (!rte_vhost_extern_callback_register(vid, &message_ops, NULL))
+		return 0;
+	peers_del(&vp->peers, vid);
+	return -1;
+}
+
+static void queues_forget(struct vhost_port *vp)
+{
+	for (unsigned int i = 0; i < 2 * SW_QUEUES; i++)
+		atomic_store(&vp->up[i], false);
+}
+
 /* A connection that ended before it became a device leaves no state of queues behind. */
 static void on_destroy_connection(int vid)
 {
 	struct vhost_port *vp = port_of_vid(vid);
-	unsigned int i;
 	int cur = vp ? atomic_load(&vp->vid) : -1;
 
-	if (!vp || (cur >= 0 && cur != vid))
-		return;
-	for (i = 0; i < 2 * SW_QUEUES; i++)
-		atomic_store(&vp->up[i], false);
+	if (vp)
+		peers_del(&vp->peers, vid);
+	if (vp && (cur < 0 || cur == vid))
+		queues_forget(vp);
 }
 
 static const struct rte_vhost_device_ops device_ops = {
 	.new_device = on_new_device,
 	.destroy_device = on_destroy_device,
 	.vring_state_changed = on_vring_state,
+	.new_connection = on_new_connection,
 	.destroy_connection = on_destroy_connection,
 };
 
@@ -303,31 +347,11 @@ static void vhost_info(struct sw_port *p, json_t *row)
 	json_object_set_new(row, "socket", json_string(vp->path));
 	json_object_set_new(row, "role", json_string(vp->client ? "client" : "server"));
 	json_object_set_new(row, "connects", json_integer((json_int_t)vp->connects));
+	json_object_set_new(row, "dropped", json_integer((json_int_t)vp->drops));
 	snprintf(features, sizeof(features), "0x%llx",
 		 vp->vid >= 0 ? (unsigned long long)vp->features : 0ull);
 	json_object_set_new(row, "features", json_string(features));
 }
-
-/* The library ends the connection first, which calls on_destroy_device() back. */
-static void vhost_free(struct sw_port *p)
-{
-	struct vhost_port *vp = vhost_of(p);
-
-	if (vp->registered)
-		rte_vhost_driver_unregister(vp->path);
-	if (p->sw)
-		sw_port_leave(p);
-	pthread_mutex_destroy(&vp->lock);
-	free(vp->path);
-	free(vp);
-}
-
-static const struct sw_port_ops vhost_ops = {
-	.kind = "vhost-user",
-	.tx = vhost_tx,
-	.info = vhost_info,
-	.free = vhost_free,
-};
 
 /*
  * Who may connect gets to see, and we get to see, all of a machine's memory: the socket is for our
@@ -347,7 +371,21 @@ static int socket_dir(const char *path, struct err *e)
 	return ret;
 }
 
-static int vhost_register(struct vhost_port *vp, const struct port_cfg *c, struct err *e)
+/*
+ * The library ends the connections first, for which it calls on_destroy_device() back, but not
+ * on_destroy_connection().
+ */
+static void vhost_unregister(struct vhost_port *vp)
+{
+	if (!vp->registered)
+		return;
+	rte_vhost_driver_unregister(vp->path);
+	vp->registered = false;
+	peers_clear(&vp->peers);
+	queues_forget(vp);
+}
+
+static int vhost_register(struct vhost_port *vp, struct err *e)
 {
 	struct vhostd *d = sw_vhostd(vp->p.sw);
 	int fd;
@@ -366,12 +404,56 @@ static int vhost_register(struct vhost_port *vp, const struct port_cfg *c, struc
 	if (rte_vhost_driver_register(vp->path, vp->client ? RTE_VHOST_USER_CLIENT : 0))
 		return err_set(e, -EINVAL, "librte_vhost does not take the socket %s", vp->path);
 	vp->registered = true;
-	if (rte_vhost_driver_disable_features(vp->path, NO_UFO | (c->offload ? 0 : OFFLOADS)) ||
+	if (rte_vhost_driver_disable_features(vp->path, NO_UFO | (vp->offload ? 0 : OFFLOADS)) ||
 	    rte_vhost_driver_callback_register(vp->path, &device_ops) ||
 	    rte_vhost_driver_start(vp->path))
 		return err_set(e, -EINVAL, "librte_vhost cannot use the socket %s", vp->path);
 	return 0;
 }
+
+/*
+ * The library has no way to end one connection but to give up its socket. Whoever connects next
+ * begins anew.
+ */
+static bool vhost_fault(struct sw_port *p, const void *addr)
+{
+	struct vhost_port *vp = vhost_of(p);
+	const struct log *log = sw_vhostd(p->sw)->log;
+	struct err e = { 0 };
+
+	if (!peers_have(&vp->peers, addr))
+		return false;
+	vp->drops++;
+	log_limited(
+		log, &vp->limit, LOG_WARN,
+		"port %s: front end dropped: its memory is not there any more: the file was cut short",
+		p->name);
+	vhost_unregister(vp);
+	if (vhost_register(vp, &e))
+		log_err(log, "port %s: no front end can come any more: %s", p->name, e.text);
+	return true;
+}
+
+static void vhost_free(struct sw_port *p)
+{
+	struct vhost_port *vp = vhost_of(p);
+
+	vhost_unregister(vp);
+	if (p->sw)
+		sw_port_leave(p);
+	pthread_mutex_destroy(&vp->lock);
+	peers_fini(&vp->peers);
+	free(vp->path);
+	free(vp);
+}
+
+static const struct sw_port_ops vhost_ops = {
+	.kind = "vhost-user",
+	.tx = vhost_tx,
+	.info = vhost_info,
+	.fault = vhost_fault,
+	.free = vhost_free,
+};
 
 int port_vhost_new(struct sw *sw, const struct port_cfg *c, struct err *e)
 {
@@ -383,8 +465,10 @@ int port_vhost_new(struct sw *sw, const struct port_cfg *c, struct err *e)
 		return err_set(e, -ENOMEM, "out of memory");
 	port_init(&vp->p, &vhost_ops, c);
 	pthread_mutex_init(&vp->lock, NULL);
+	peers_init(&vp->peers);
 	vp->vid = -1;
 	vp->client = c->role == PORT_CLIENT;
+	vp->offload = c->offload;
 	vp->queues = c->queues ? c->queues : SW_QUEUES;
 	for (i = 0; i < SW_QUEUES; i++)
 		vp->q[i] = (struct vhost_queue){ .vp = vp, .kick = -1 };
@@ -397,7 +481,7 @@ int port_vhost_new(struct sw *sw, const struct port_cfg *c, struct err *e)
 	if (!ret)
 		ret = sw_port_add(sw, &vp->p, e);
 	if (!ret)
-		ret = vhost_register(vp, c, e);
+		ret = vhost_register(vp, e);
 	if (ret)
 		vhost_free(&vp->p);
 	return ret;

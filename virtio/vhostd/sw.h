@@ -42,6 +42,8 @@ struct sw_port;
  * @tx:    any poll loop: send on queue q (any number); returns how many were sent
  * @owns:  tx takes the sent ones; otherwise all stay the caller's
  * @info:  add members to a row of the listing
+ * @fault: control loop: true: addr was in memory of the other side, which took it away, and is
+ *	   dropped for that; may be NULL
  * @free:  control loop; no poll loop knows the port any more but by its receive queues
  */
 struct sw_port_ops {
@@ -49,6 +51,7 @@ struct sw_port_ops {
 	bool owns;
 	uint16_t (*tx)(struct sw_port *p, unsigned int q, struct rte_mbuf **m, uint16_t n);
 	void (*info)(struct sw_port *p, json_t *row);
+	bool (*fault)(struct sw_port *p, const void *addr);
 	void (*free)(struct sw_port *p);
 };
 

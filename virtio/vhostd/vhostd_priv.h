@@ -63,6 +63,7 @@ void lcore_fd_del(struct lcore *l, int fd);
 unsigned int lcore_load(const struct lcore *l);
 unsigned int lcore_index(const struct lcore *l);
 
+struct bus;
 struct sw;
 struct disks;
 
@@ -71,6 +72,7 @@ struct disks;
  * @ev:     the control loop
  * @lcore:  the poll loops
  * @disks:  of disk.c
+ * @bus:    tells of memory that front ends took away
  */
 struct vhostd {
 	struct sys *sys;
@@ -81,6 +83,7 @@ struct vhostd {
 	struct sw *sw;
 	struct disks *disks;
 	struct ctl *ctl;
+	struct bus *bus;
 };
 
 /** vhostd_lcore() - the loop that the next queue should go to. Control loop. */
@@ -96,6 +99,8 @@ int disks_new(struct vhostd *d, struct err *e) __must_check;
 void disks_free(struct disks *k);
 int disk_add(struct disks *k, const char *text, struct err *e) __must_check;
 int disk_del(struct disks *k, const char *name, struct err *e) __must_check;
+/** disks_fault() - p was touched and is not there: drop whose memory it was; false: no disk's. */
+bool disks_fault(struct disks *k, const void *p);
 /** disks_rows() - append an object per disk to the array. disks_stat() - the same with counters per
  * queue. */
 void disks_rows(struct disks *k, json_t *rows);

@@ -484,6 +484,17 @@ void vu_back_free(struct vu_back *b)
 	free(b);
 }
 
+bool vu_back_fault(struct vu_back *b, const void *p)
+{
+	struct err e = { 0 };
+
+	if (!back_maps(b, p))
+		return false;
+	err_set(&e, -EFAULT, "its memory is not there any more: the file was cut short");
+	conn_end(b, -EFAULT, &e);
+	return true;
+}
+
 void vu_back_info(const struct vu_back *b, struct vu_back_info *out)
 {
 	const struct back_mem *mem = b->peer.mem;

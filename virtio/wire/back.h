@@ -27,7 +27,8 @@ struct vu_back; /* a listening (or connecting) socket: one port */
  * @features: virtio features offered (without VU_F_PROTOCOL)
  * @state: connected or gone (for listings); may be NULL
  * @mapped: memory of the front end was mapped (on), or is unmapped next. The front end can still
- *cut its file short, and touching it is a SIGBUS then: for who installs a handler; may be NULL
+ *	    cut its file short, and touching it is a SIGBUS then: for who installs a handler, see
+ *	    vu_back_fault(); may be NULL
  */
 struct vu_back_queue {
 	unsigned int index;
@@ -62,6 +63,13 @@ int vu_back_new(struct sys *s, const struct log *log, struct ev *ev, const struc
 		struct vu_back **out, struct err *e) __must_check;
 /** vu_back_free() - stops the queues, drops the peer, removes the socket file it made. */
 void vu_back_free(struct vu_back *b);
+
+/**
+ * vu_back_fault() - p was touched and there is nothing
+ * Return: true: it is in memory of the front end that is there, which is dropped for it. Not from
+ * within an operation.
+ */
+bool vu_back_fault(struct vu_back *b, const void *p);
 
 struct vu_back_info {
 	bool connected;

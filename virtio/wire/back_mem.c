@@ -218,3 +218,14 @@ int back_mem_gpa(const struct back_mem *mem, uint64_t uva, uint64_t *gpa)
 	}
 	return -EFAULT;
 }
+
+bool back_maps(const struct vu_back *b, const void *p)
+{
+	const struct back_inflight *f = &b->peer.inflight;
+	const struct back_mem *mem = b->peer.mem;
+
+	for (unsigned int i = 0; mem && i < mem->n; i++)
+		if ((uintptr_t)p - (uintptr_t)mem->reg[i].map < mem->reg[i].len)
+			return true;
+	return f->map && (uintptr_t)p - (uintptr_t)f->map < f->len;
+}

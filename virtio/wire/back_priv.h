@@ -115,6 +115,9 @@ void back_inflight_free(struct vu_back *b);
 int back_inflight_queue(struct vu_back *b, unsigned int q, const struct vq_cfg *cfg,
 			struct vq_inflight *out) __must_check;
 
+/* Whether p is in anything that the front end gave us. */
+bool back_maps(const struct vu_back *b, const void *p);
+
 /* Tells the device of a mapping of foreign memory that came (on) or goes. */
 void back_mapped(struct vu_back *b, void *p, size_t len, bool on);
 

@@ -135,12 +135,35 @@ static void test_start_fails(void **state)
 	fix_fini(&f);
 }
 
+/* Memory of the front end is gone: it is dropped, for that alone. */
+static void test_fault(void **state)
+{
+	struct fix f;
+	unsigned int fds;
+	void *p;
+
+	fix_init(&f, false);
+	fds = openfds();
+	assert_false(vu_back_fault(f.b, &f));
+	fix_reach(&f, FIX_RUNNING);
+	p = vq_mem_ptr(f.q[0].mem, FIX_GPA, 1);
+	assert_non_null(p);
+	assert_false(vu_back_fault(f.b, &f));
+	assert_false(vu_back_fault(f.b, (uint8_t *)p + FIX_MEM));
+	assert_true(f.connected);
+	assert_true(vu_back_fault(f.b, p));
+	assert_int_equal(fix_info(&f).drops, 1);
+	fix_check_gone(&f, fds, "a fault");
+	fix_check_next(&f);
+	fix_fini(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hangup_anywhere), cmocka_unit_test(test_half_with_fds),
 		cmocka_unit_test(test_sweep),		cmocka_unit_test(test_new_sweep),
-		cmocka_unit_test(test_start_fails),
+		cmocka_unit_test(test_start_fails),	cmocka_unit_test(test_fault),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
