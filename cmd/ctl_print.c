@@ -91,7 +91,7 @@ static void print_nested_of(const json_t *row, int indent, FILE *f)
 	json_t *v;
 
 	json_object_foreach ((json_t *)row, key, v) {
-		if (!is_nested(v) || (json_is_array(v) && !json_array_size(v)))
+		if (!is_nested(v) || (!json_array_size(v) && !json_object_size(v)))
 			continue;
 		fprintf(f, "%*s%s:\n", indent, "", key);
 		print_value(v, indent + 2, f);

@@ -148,18 +148,33 @@ static json_t *dev_row(struct run_port *p, json_t *o)
 	return row;
 }
 
+/* packets dropped, by cause; causes that never came are left out */
+static json_t *net_drops(struct run_port *p, unsigned int q)
+{
+	uint64_t n[VIO_NET_DROPS];
+	json_t *o = json_object();
+
+	vio_net_drops(p->dev, q, n);
+	for (unsigned int i = 0; i < VIO_NET_DROPS; i++)
+		if (n[i])
+			json_object_set_new(o, vio_net_drop_name(i),
+					    json_integer((json_int_t)n[i]));
+	return o;
+}
+
 static void net_queue_row(struct run_port *p, unsigned int q, json_t *o)
 {
 	struct vio_count c;
 
 	vio_net_count(p->dev, q, &c);
 	json_array_append_new(run_stat_list(o, "net_queues"),
-			      json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "port",
-					p->spec->id, "queue", (int)q, "kicks", (json_int_t)c.kicks,
-					"calls", (json_int_t)c.calls, "calls_spared",
-					(json_int_t)c.calls_spared, "bufs", (json_int_t)c.bufs,
-					"bytes_in", (json_int_t)c.bytes_in, "bytes_out",
-					(json_int_t)c.bytes_out, "errors", (json_int_t)c.errors));
+			      json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+					"port", p->spec->id, "queue", (int)q, "kicks",
+					(json_int_t)c.kicks, "calls", (json_int_t)c.calls,
+					"calls_spared", (json_int_t)c.calls_spared, "bufs",
+					(json_int_t)c.bufs, "bytes_in", (json_int_t)c.bytes_in,
+					"bytes_out", (json_int_t)c.bytes_out, "errors",
+					(json_int_t)c.errors, "drops", net_drops(p, q)));
 }
 
 static void disk_queue_row(struct run_port *p, unsigned int q, json_t *o)

@@ -354,7 +354,7 @@ static void test_print(void **state)
 {
 	json_t *o = json_loads(
 		"{\"name\":\"vm\",\"n\":5,\"rows\":[{\"a\":\"x\",\"n\":1,\"l\":[{\"k\":1}]},"
-		"{\"a\":\"longer\",\"n\":100}],\"none\":[],\"words\":[\"p\",\"q\"]}",
+		"{\"a\":\"longer\",\"n\":100,\"l\":{}}],\"none\":[],\"words\":[\"p\",\"q\"]}",
 		0, NULL);
 	char *text = NULL;
 	size_t size;
