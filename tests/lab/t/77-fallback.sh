@@ -10,6 +10,7 @@
 # shellcheck source=tests/lab/vm.sh
 . "$LAB_DIR/vm.sh"
 tiny=${SLUICE%/cmd/sluice}/tests/guest/hello.elf # runs on until it is asked to quit
+VHOSTD=${SLUICE%/cmd/sluice}/virtio/vhostd/sluice-vhostd
 short=${SLUICE%/cmd/sluice}/tests/guest/poweroff.elf
 [ -f "$tiny" ] || lab_skip "no payload in this build"
 modprobe -a vfio-pci tun
@@ -99,7 +100,19 @@ for i in 1 2; do
 done
 why="all 2 VFs of eth0 .*belongs to vm1 .pid ${pids[1]}.*belongs to vm2 .pid ${pids[2]}"
 explains "$why"
-# the disk's way out is a backend in another process
+# the ways out are backends in other processes: the switch, where it is built, and a disk of qemu-storage-daemon
+mode=virtio host=tap0 how=ok socket=""
+if [ -x "$VHOSTD" ]; then
+	export XDG_RUNTIME_DIR=$LAB_WORK # DPDK keeps its runtime files here
+	mode=vhost-user host=$LAB_WORK/switch how=connected socket=,socket=$LAB_WORK/switch
+	lab_start vhostd "$VHOSTD" --no-huge --memory 64 --mbufs 2048 --lcores 1 --control "$LAB_WORK/control" \
+		--port "name=g,socket=$LAB_WORK/switch,flood=0" --port "name=t,vdev=net_tap0,,iface=vt0,flood=0"
+	vhostd=$LAB_PID
+	lab_wait_line "$LAB_WORK/vhostd.log" "ready: 1 poll loop" 60 "$vhostd"
+	ip addr del 192.168.77.1/24 dev tap0
+	ip addr add 192.168.77.1/24 dev vt0
+	ip link set vt0 up
+fi
 backend=""
 if command -v qemu-storage-daemon >/dev/null; then
 	head -c 4M /dev/urandom >"$LAB_WORK/disk"
@@ -120,14 +133,14 @@ fi
 	END
 } >"$LAB_WORK/guest.sh"
 # shellcheck disable=SC2086 # two words or none
-lab_vm third "$LAB_WORK/guest.sh" --net "pf=eth0,vfs=2,tap=tap0,mac=52:54:00:00:00:03" $backend
+lab_vm third "$LAB_WORK/guest.sh" --net "pf=eth0,vfs=2,tap=tap0,mac=52:54:00:00:00:03$socket" $backend
 lab_seen third "guest up" 100
 lab_ctl third ports
 lab_ctl third ports --json >"$LAB_WORK/ports"
 lab_eq "$(jq -r '.[0] | "\(.mode) \(.host) \(.mac) \(.state)"' "$LAB_WORK/ports")" \
-	"virtio tap0 52:54:00:00:00:03 ok" "the third machine"
+	"$mode $host 52:54:00:00:00:03 $how" "the third machine"
 lab_match <(jq -r '.[0].plan[] | select(.mode == "vfio").why' "$LAB_WORK/ports") "$why" "its plan"
-lab_match "$LAB_WORK/third.log" "port net0: comes up in mode virtio, since vfio: $why"
+lab_match "$LAB_WORK/third.log" "port net0: comes up in mode $mode, since vfio: $why"
 lab_match "$LAB_WORK/third.log" "guest mac 52:54:00:00:00:03"
 if [ -n "$backend" ]; then
 	lab_eq "$(jq -r '.[1] | "\(.mode) \(.host) \(.state)"' "$LAB_WORK/ports")" "vhost-user $LAB_WORK/qsd connected" \
@@ -137,6 +150,11 @@ if [ -n "$backend" ]; then
 fi
 lab_say third end
 lab_done third 60
+if [ -n "$socket" ]; then
+	"$SLUICE" ctl "$LAB_WORK/control" quit
+	lab_end "$vhostd" 20
+	ip addr add 192.168.77.1/24 dev tap0
+fi
 if [ -n "$backend" ]; then
 	kill "$qsd"
 	lab_end "$qsd" 20
