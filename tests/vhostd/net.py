@@ -171,4 +171,5 @@ def main():
     return run_tests(tests)
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -59,6 +59,11 @@ class Vhostd:
     def alive(self):
         assert self.p.poll() is None, "sluice-vhostd ended with %d" % self.p.returncode
 
+    def kill(self):
+        self.p.kill()
+        self.p.wait()
+        os.unlink(self.control)
+
     def end(self):
         if self.p.poll() is None:
             self.p.terminate()
@@ -77,7 +82,7 @@ def run_tests(tests):
         except (AssertionError, OSError, subprocess.TimeoutExpired) as e:
             failed += 1
             print(f"FAIL  {name}: {type(e).__name__}: {e}", flush=True)
-            for log in ("vhostd.log", "testpmd.log"):
+            for log in ("vhostd.log", "testpmd.log", "vswitchd.log"):
                 if os.path.exists(f"{folder}/{log}"):
                     with open(f"{folder}/{log}", encoding="utf-8", errors="replace") as f:
                         print("".join(f.readlines()[-12:]))
