@@ -8,6 +8,7 @@
  * What must hold for any input: each request with room for a status gets one, nothing is written
  * outside of the request's writable part, and a stop leaves nothing behind.
  */
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -119,6 +120,22 @@ static void collect(struct state *s)
 	}
 }
 
+/* Until all is done: with every slot waiting for the kernel a run finds nothing to do. */
+static void serve(struct state *s)
+{
+	struct pollfd p = { .fd = blkq_fd(s->b), .events = POLLIN };
+
+	for (;;) {
+		while (blkq_run(s->b))
+			;
+		collect(s);
+		if (s->broken || s->got == s->added)
+			return;
+		if (!blkq_arm(s->b) && poll(&p, 1, 5000) != 1)
+			abort(); /* a request is lost, or nobody says that it is done */
+	}
+}
+
 static void program(struct state *s, struct input *in)
 {
 	uint16_t avail, used;
@@ -129,8 +146,7 @@ static void program(struct state *s, struct input *in)
 		if (byte(in) & 1)
 			blkq_run(s->b);
 	}
-	while (blkq_run(s->b))
-		;
+	serve(s);
 	blkq_stop(s->b, &avail, &used);
 	collect(s);
 	if (s->got > s->added || (!s->broken && s->got != s->added))
