@@ -12,6 +12,9 @@
  * go through the debug-exit port, so a run ends with 65 or 67; no other status of the VMM is in
  * that place. AP_PAGE, where application processors start, comes from the build file: start.S needs
  * it too.
+ *
+ * lib.c, pcicfg.c, nvmectl.c and viodev.c are compiled for 32 and for 64 bits: the benchmark's
+ * guest (bench/guest) stands on them as well. hw.c is the payloads' own, 32 bits.
  */
 #define GUEST_PASS 0x20
 #define GUEST_FAIL 0x21
@@ -53,15 +56,22 @@ void debug_exit(uint8_t value) __attribute__((noreturn));
 		}                             \
 	} while (0)
 
-/* ---- words of the command line: "key=0x10"; dflt when it is not there */
-uint64_t arg_num(const struct mb_info *mbi, const char *key, uint64_t dflt);
+/* ---- words of the command line: "key=0x10"; NULL or dflt when it is not there */
+const char *arg_text(const char *cmdline, const char *key); /* ends at a space or the end */
+uint64_t arg_number(const char *cmdline, const char *key, uint64_t dflt);
+
+static inline uint64_t arg_num(const struct mb_info *mbi, const char *key, uint64_t dflt)
+{
+	return arg_number((const char *)(uintptr_t)mbi->cmdline, key, dflt);
+}
 
 /* ---- ACPI */
 const uint8_t *acpi_table(const char *sig); /* NULL: absent, or a checksum is wrong */
 uint32_t get32(const void *p);
 unsigned int acpi_cpus(void);
 
-/* ---- PCI through ECAM (found by MCFG); pci_init() is false without it */
+/* ---- PCI through ECAM (found by MCFG); pci_init() is false without it, and then config space is
+ * reached through the ports CF8h and CFCh */
 struct pci_at {
 	uint8_t bus, dev, fn;
 };
@@ -71,6 +81,10 @@ uint32_t pci_read(struct pci_at a, unsigned int off);
 void pci_write(struct pci_at a, unsigned int off, uint32_t v);
 /* class code (24 bits) of the n-th such function; false: no more */
 bool pci_find(uint32_t class, uint32_t mask, unsigned int n, struct pci_at *out);
+
+/* registers behind a memory BAR, decoding and bus mastering on; NULL: not a memory BAR, or out of
+ * reach. Each runtime has its own. */
+volatile uint8_t *pci_bar(struct pci_at a, unsigned int bar);
 
 /* ---- interrupts: local APIC on, IOAPIC, vectors 0x20-0x2f counted */
 #define LAPIC  0xfee00000u
@@ -133,10 +147,10 @@ static inline volatile uint32_t *mmio(uintptr_t at)
 
 static inline uint64_t rdtsc(void)
 {
-	uint64_t v;
+	uint32_t lo, hi;
 
-	__asm__ volatile("rdtsc" : "=A"(v));
-	return v;
+	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+	return (uint64_t)hi << 32 | lo;
 }
 
 static inline void cpuid(uint32_t fn, uint32_t index, uint32_t r[4])

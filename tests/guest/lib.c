@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* The serial line, the end, strings, arguments, ACPI tables. No C library, no libgcc. */
+/* The serial line, strings, arguments, ACPI tables. No C library, no libgcc. */
 #include "guest.h"
 
 #define COM1 0x3f8
-
-void guest_start(uint32_t magic, const struct mb_info *mbi);
 
 void *memcpy(void *to, const void *from, size_t n)
 {
@@ -72,26 +70,6 @@ void say(const char *what, uint64_t v)
 	put("\n");
 }
 
-void debug_exit(uint8_t value)
-{
-	outb(DEBUG_EXIT, value);
-	put("FAIL: debug exit did not end the run\n");
-	for (;;)
-		__asm__ volatile("cli; hlt");
-}
-
-void guest_start(uint32_t magic, const struct mb_info *mbi)
-{
-	int ret = GUEST_FAIL;
-
-	if (magic == 0x2badb002)
-		ret = guest_main(mbi);
-	else
-		say("FAIL: magic", magic);
-	put(ret == GUEST_PASS ? "guest: pass\n" : "guest: done\n");
-	debug_exit((uint8_t)ret);
-}
-
 static bool is_key(const char *s, const char *key)
 {
 	while (*key && *s == *key)
@@ -122,22 +100,27 @@ static uint64_t number(const char *s)
 	return v;
 }
 
-uint64_t arg_num(const struct mb_info *mbi, const char *key, uint64_t dflt)
+const char *arg_text(const char *s, const char *key)
 {
-	const char *s = (const char *)(uintptr_t)mbi->cmdline, *k;
-
 	while (*s) {
 		if (is_key(s, key)) {
-			for (k = key; *k; k++)
+			while (*s != '=')
 				s++;
-			return number(s + 1);
+			return s + 1;
 		}
 		while (*s && *s != ' ')
 			s++;
 		while (*s == ' ')
 			s++;
 	}
-	return dflt;
+	return NULL;
+}
+
+uint64_t arg_number(const char *cmdline, const char *key, uint64_t dflt)
+{
+	const char *text = arg_text(cmdline, key);
+
+	return text ? number(text) : dflt;
 }
 
 uint32_t get32(const void *p)
@@ -157,21 +140,36 @@ static bool sum_ok(const uint8_t *p, uint32_t n)
 	return !sum;
 }
 
-const uint8_t *acpi_table(const char *sig)
+/* The root of all tables: the XSDT, or the RSDT of firmware that knows no better. */
+static const uint8_t *acpi_root(unsigned int *width)
 {
-	const uint8_t *rsdp = (const uint8_t *)0xe0000, *xsdt, *t;
-	uint32_t i, n;
+	const uint8_t *rsdp = (const uint8_t *)0xe0000;
+	bool has_xsdt;
 
 	while (rsdp < (const uint8_t *)0x100000 && memcmp(rsdp, "RSD PTR ", 8))
 		rsdp += 16;
-	if (rsdp == (const uint8_t *)0x100000 || !sum_ok(rsdp, 20) || !sum_ok(rsdp, 36))
+	if (rsdp == (const uint8_t *)0x100000 || !sum_ok(rsdp, 20))
 		return NULL;
-	xsdt = (const uint8_t *)(uintptr_t)get32(rsdp + 24);
-	n = get32(xsdt + 4);
-	if (!sum_ok(xsdt, n))
+	has_xsdt = rsdp[15] >= 2;
+	if (has_xsdt && !sum_ok(rsdp, 36))
 		return NULL;
-	for (i = 36; i + 8 <= n; i += 8) {
-		t = (const uint8_t *)(uintptr_t)get32(xsdt + i);
+	*width = has_xsdt ? 8 : 4;
+	return (const uint8_t *)(uintptr_t)get32(rsdp + (has_xsdt ? 24 : 16));
+}
+
+const uint8_t *acpi_table(const char *sig)
+{
+	unsigned int width = 0;
+	const uint8_t *root = acpi_root(&width), *t;
+	uint32_t i, n;
+
+	if (!root)
+		return NULL;
+	n = get32(root + 4);
+	if (!sum_ok(root, n))
+		return NULL;
+	for (i = 36; i + width <= n; i += width) {
+		t = (const uint8_t *)(uintptr_t)get32(root + i);
 		if (!memcmp(t, sig, 4))
 			return sum_ok(t, get32(t + 4)) ? t : NULL;
 	}

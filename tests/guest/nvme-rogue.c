@@ -11,94 +11,22 @@
  *was, only the host can tell), GUEST_FAIL when the test itself did not work. (NVM Express base
  *specification 1.4, 3.1, 4.2, 5.15)
  */
-#include "guest.h"
+#include "nvmectl.h"
 
 #define DEVICE_SAYS_OK 0x22
 
-#define CLASS_NVME 0x010802
-#define REG_CAP_HI 0x04
-#define REG_CC	   0x14
-#define REG_CSTS   0x1c
-#define REG_AQA	   0x24
-#define REG_ASQ	   0x28
-#define REG_ACQ	   0x30
-#define REG_SQ0	   0x1000
+#define CNS_CTRL 1
 
-#define CC_ENABLE   0x00460001 /* 64-byte and 16-byte queue entries, 4 KiB pages */
-#define CSTS_RDY    1u
-#define CSTS_CFS    2u
-#define OP_IDENTIFY 0x06
-#define CNS_CTRL    1
-#define DEPTH	    16u
-#define SPINS	    3000000u
-
-struct sqe {
-	uint32_t cdw0, nsid, cdw2, cdw3;
-	uint64_t mptr, prp1, prp2;
-	uint32_t cdw10, cdw11, cdw12, cdw13, cdw14, cdw15;
-};
-
-struct cqe {
-	uint32_t dw0, dw1, sq, status;
-};
-
-static struct sqe sq[64] __attribute__((aligned(4096)));
-static volatile struct cqe cq[256] __attribute__((aligned(4096)));
+static struct nvme_sqe sq[64] __attribute__((aligned(4096)));
+static volatile struct nvme_cqe cq[256] __attribute__((aligned(4096)));
 static uint8_t own[4096] __attribute__((aligned(4096)));
-static volatile uint8_t *regs;
-static uint32_t stride, sent;
+static struct nvme_ctl ctl = { .sq = sq, .cq = cq };
 
-static volatile uint32_t *reg(unsigned int off)
-{
-	return (volatile uint32_t *)(regs + off);
-}
-
-static bool wait_ready(uint32_t want)
-{
-	unsigned int i;
-
-	for (i = 0; (*reg(REG_CSTS) & CSTS_RDY) != want; i++) {
-		if (i == SPINS)
-			return false;
-		pause();
-	}
-	return true;
-}
-
-static bool start(void)
-{
-	*reg(REG_CC) = 0;
-	if (!wait_ready(0))
-		return false;
-	memset(sq, 0, sizeof(sq));
-	memset((void *)cq, 0, sizeof(cq));
-	sent = 0;
-	*reg(REG_AQA) = (DEPTH - 1) << 16 | (DEPTH - 1);
-	*reg(REG_ASQ) = (uint32_t)(uintptr_t)sq;
-	*reg(REG_ASQ + 4) = 0;
-	*reg(REG_ACQ) = (uint32_t)(uintptr_t)cq;
-	*reg(REG_ACQ + 4) = 0;
-	*reg(REG_CC) = CC_ENABLE;
-	return wait_ready(CSTS_RDY);
-}
-
-/* Status field of the completion (without the phase bit), or -1 when none came. */
 static int identify(uint64_t to)
 {
-	uint32_t slot = sent % DEPTH, phase = ~(sent / DEPTH) & 1, i;
-	volatile const struct cqe *c = &cq[slot];
+	const struct nvme_sqe cmd = { .cdw0 = NVME_OP_IDENTIFY, .prp1 = to, .cdw10 = CNS_CTRL };
 
-	sq[slot] = (struct sqe){ .cdw0 = OP_IDENTIFY | sent << 16, .prp1 = to, .cdw10 = CNS_CTRL };
-	sent++;
-	__asm__ volatile("" : : : "memory");
-	*reg(REG_SQ0) = sent % DEPTH;
-	for (i = 0; (c->status >> 16 & 1) != phase; i++) {
-		if (i == SPINS)
-			return -1;
-		pause();
-	}
-	*reg(REG_SQ0 + stride) = sent % DEPTH;
-	return (int)(c->status >> 17);
+	return nvme_admin(&ctl, &cmd, NULL);
 }
 
 static int identify_say(const char *what, uint64_t to)
@@ -112,7 +40,7 @@ static int identify_say(const char *what, uint64_t to)
 		put("nvme-rogue:   no completion\n");
 	else
 		say("nvme-rogue:   status", (uint64_t)status);
-	say("nvme-rogue:   CSTS", *reg(REG_CSTS));
+	say("nvme-rogue:   CSTS", *nvme_reg(&ctl, NVME_REG_CSTS));
 	return status;
 }
 
@@ -121,15 +49,14 @@ static bool find(void)
 	struct pci_at a;
 	uint64_t bar;
 
-	if (!pci_init() || !pci_find(CLASS_NVME, 0xffffff, 0, &a))
+	if (!pci_init() || !pci_find(NVME_CLASS, 0xffffff, 0, &a))
 		return false;
 	pci_write(a, 4, 6); /* memory, bus master */
 	bar = pci_read(a, 0x10);
 	if ((bar & 6) == 4)
 		bar |= (uint64_t)pci_read(a, 0x14) << 32;
 	say("nvme-rogue: BAR", bar);
-	regs = map_window(bar & ~15ull);
-	stride = 4u << (*reg(REG_CAP_HI) & 15);
+	ctl.regs = map_window(bar & ~15ull);
 	return true;
 }
 
@@ -140,16 +67,17 @@ int guest_main(const struct mb_info *mbi)
 
 	CHECK(target && target % 4096 == 0);
 	CHECK(find());
-	CHECK(start());
+	CHECK(nvme_start(&ctl));
 	CHECK(identify_say("own memory", (uintptr_t)own) == 0);
 	CHECK(own[4] > ' '); /* serial number */
 	status = identify_say("target", target);
 	/* Whatever happened, the function must be usable again, at the latest after a controller
 	 * reset. */
 	memset(own, 0, sizeof(own));
-	if (status < 0 || *reg(REG_CSTS) & CSTS_CFS || identify((uintptr_t)own)) {
+	if (status < 0 || *nvme_reg(&ctl, NVME_REG_CSTS) & NVME_CSTS_CFS ||
+	    identify((uintptr_t)own)) {
 		put("nvme-rogue: controller reset\n");
-		CHECK(start());
+		CHECK(nvme_start(&ctl));
 		CHECK(identify((uintptr_t)own) == 0);
 	}
 	CHECK(own[4] > ' ');
