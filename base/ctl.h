@@ -64,4 +64,16 @@ int ctl_new(struct sys *s, const struct log *log, struct ev *ev, const char *pat
 /** ctl_free() - drop the clients and remove the socket file; NULL is fine. */
 void ctl_free(struct ctl *c);
 
+/* The asking side. */
+
+/** ctl_connect() - a blocking connection to the socket at path. */
+int ctl_connect(struct sys *s, const char *path, int *out, struct err *e) __must_check;
+
+/**
+ * ctl_ask() - send one request, wait for its answer
+ * *out is the whole answer, {"ok": ...} and the rest, as a new reference. SIGPIPE is the caller's
+ * to ignore; a receive timeout on fd ends the wait with -ETIMEDOUT.
+ */
+int ctl_ask(struct sys *s, int fd, const json_t *req, json_t **out, struct err *e) __must_check;
+
 #endif
