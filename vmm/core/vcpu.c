@@ -168,8 +168,11 @@ static void *vcpu_main(void *arg)
 {
 	struct vcpu *c = arg;
 	struct vm_exit x = { 0 };
-	char what[64];
+	char what[64], name[16];
 
+	/* For top -H, and for who wants to know what a vCPU costs. */
+	snprintf(name, sizeof(name), "vcpu%u", c->id);
+	pthread_setname_np(pthread_self(), name);
 	vm_lock(c->vm);
 	c->tid = (int)syscall(SYS_gettid);
 	while (vcpu_gate(c)) {
