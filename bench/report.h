@@ -17,8 +17,8 @@ int bench_report_save(const struct bench_result *r, const char *path, struct err
 
 /**
  * bench_compare() - say for each test and column of two result.json files whether they differ
- * Return: 0: no difference found; 1: at least one; -errno with e filled, -ENODATA when nothing could
- * be compared.
+ * Return: 0: no difference found; 1: at least one; -errno with e filled, -ENODATA when nothing
+ * could be compared.
  */
 int bench_compare(const char *a, const char *b, FILE *out, struct err *e);
 

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* What is run, in which order, with which words; and when a comparison is not fair. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "bench/bench.h"
+
+static void test_order(void **state)
+{
+	unsigned int n, round, k;
+
+	for (n = 1; n <= 8; n++) {
+		unsigned int at[8][8] = { 0 };
+
+		for (round = 0; round < n; round++) {
+			unsigned int seen = 0;
+
+			for (k = 0; k < n; k++) {
+				unsigned int s = bench_order(n, round, k);
+
+				assert_true(s < n);
+				seen |= 1u << s;
+				at[s][k]++;
+			}
+			/* each side once in a round */
+			assert_int_equal(seen, (1u << n) - 1);
+		}
+		/* and once at each position in n rounds */
+		for (round = 0; round < n; round++)
+			for (k = 0; k < n; k++)
+				assert_int_equal(at[round][k], 1);
+	}
+}
+
+static void test_words(void **state)
+{
+	unsigned int mask;
+	struct err e = { 0 };
+
+	assert_int_equal(bench_mode_parse(&mask, "virtio,emulated", NULL), 0);
+	assert_int_equal(mask, 1u << BENCH_M_VIRTIO | 1u << BENCH_M_EMULATED);
+	assert_int_equal(bench_mode_parse(&mask, "all", NULL), 0);
+	assert_int_equal(mask, 1u << BENCH_M_EMULATED | 1u << BENCH_M_VIRTIO |
+				       1u << BENCH_M_VHOST_USER | 1u << BENCH_M_VFIO);
+	assert_int_equal(bench_mode_parse(&mask, "virtoi", &e), -EINVAL);
+	assert_non_null(strstr(e.text, "did you mean virtio?"));
+	assert_int_equal(bench_mode_parse(&mask, "none", NULL), -EINVAL);
+	assert_int_equal(bench_mode_parse(&mask, "", NULL), -EINVAL);
+	assert_int_equal(bench_mode_parse(&mask, "virtio,", NULL), -EINVAL);
+	assert_int_equal(bench_topic_parse(&mask, "disk", NULL), 0);
+	assert_int_equal(mask, 1u << BENCH_DISK);
+	assert_int_equal(bench_topic_parse(&mask, "disc", NULL), -EINVAL);
+}
+
+static struct bench_cfg cfg(void)
+{
+	return (struct bench_cfg){ .exe = "sluice",
+				   .qemu = "qemu",
+				   .vhostd = "vhostd",
+				   .kernel = "k",
+				   .modes = 1u << BENCH_M_EMULATED | 1u << BENCH_M_VIRTIO,
+				   .runs = 3,
+				   .seconds = 1,
+				   .memory = MIB(256),
+				   .page = "thp",
+				   .disk_path = "a,b",
+				   .cpu = 0,
+				   .io_cpu = 1 };
+}
+
+static void test_sides(void **state)
+{
+	struct bench_side s[BENCH_SIDES_MAX];
+	struct bench_cfg c = cfg();
+
+	assert_int_equal(bench_sides(&c, BENCH_DISK, s), 2);
+	assert_int_equal(s[1].mode, BENCH_M_VIRTIO);
+	assert_int_equal(bench_sides(&c, BENCH_CPU_TOPIC, s), 1);
+	assert_int_equal(s[0].mode, BENCH_M_NONE);
+	c.peer_qemu = true;
+	assert_int_equal(bench_sides(&c, BENCH_NET, s), 4);
+	assert_int_equal(s[1].vmm, BENCH_QEMU);
+}
+
+/* All arguments with blanks between. */
+static char *joined(struct bench_args *a)
+{
+	static char text[4000];
+	unsigned int i;
+
+	text[0] = 0;
+	assert_false(a->bad);
+	for (i = 0; i < a->n; i++) {
+		strncat(text, a->v[i], sizeof(text) - strlen(text) - 2);
+		strcat(text, " ");
+	}
+	bench_args_free(a);
+	return text;
+}
+
+static char *vmm_line(const struct bench_cfg *c, enum bench_mode m, enum bench_vmm v,
+		      const struct bench_load *l)
+{
+	const struct bench_place p = { "/tmp/d", "/tmp/d/c", "/tmp/d/b", "/tmp/d/l" };
+	const struct bench_side s = { m, v };
+	struct bench_args a = { 0 };
+
+	bench_vmm_args(c, &s, &l, 1, &p, 1, &a);
+	return joined(&a);
+}
+
+static void test_args(void **state)
+{
+	const struct bench_load *l = bench_loads; /* a disk's */
+	struct bench_cfg c = cfg();
+	char *t = vmm_line(&c, BENCH_M_EMULATED, BENCH_SLUICE, l);
+
+	assert_non_null(strstr(t, "--disk id=bench,mode=emulated,queues=1,path=a,,b "));
+	assert_non_null(strstr(t, "--cpus 1,pin=0 --io-threads 1,pin=1 "));
+	assert_non_null(strstr(t, "tests=disk-read ring=3 sync=1"));
+	t = vmm_line(&c, BENCH_M_VHOST_USER, BENCH_SLUICE, l);
+	assert_non_null(strstr(t, "mode=vhost-user,queues=1,socket=/tmp/d/b "));
+	t = vmm_line(&c, BENCH_M_VFIO, BENCH_SLUICE, l);
+	assert_non_null(strstr(t, "mode=vfio,queues=1 ")); /* the planner says what is missing */
+	t = vmm_line(&c, BENCH_M_EMULATED, BENCH_QEMU, l);
+	assert_non_null(strstr(t, "nvme,drive=n,serial=bench,max_ioqpairs=1,ioeventfd=off"));
+	assert_non_null(strstr(t, "file.filename=a,,b"));
+	c.disk_path = "null:1G";
+	t = vmm_line(&c, BENCH_M_VIRTIO, BENCH_QEMU, l);
+	assert_non_null(strstr(t, "driver=null-co,node-name=n,size=1073741824"));
+	c.on_linux = true;
+	t = vmm_line(&c, BENCH_M_VIRTIO, BENCH_SLUICE, l);
+	assert_non_null(strstr(t, "bench.loads=disk-read-4k-d1:disk-read:1:4096"));
+}
+
+/* ---- fairness ---- */
+
+static enum bench_level level_of(const struct bench_result *r, const char *about)
+{
+	size_t i;
+
+	for (i = 0; i < r->n_warning; i++)
+		if (!strcmp(r->warning[i].about, about))
+			return r->warning[i].level;
+	return BENCH_LEVELS;
+}
+
+/* One rule at a time, from facts that no rule objects to. */
+static void expect(struct bench_facts f, struct bench_cfg c, unsigned int refusals,
+		   const char *about, enum bench_level level)
+{
+	struct bench_result r;
+
+	bench_result_init(&r, "", "");
+	assert_int_equal(bench_fair_before(&f, &c, &r), refusals);
+	if (about)
+		assert_int_equal(level_of(&r, about), level);
+	else
+		assert_int_equal(r.n_warning, 0);
+	bench_result_free(&r);
+}
+
+static void test_before(void **state)
+{
+	const struct bench_facts good = { .cpus = 2, .load = 10, .governor = "performance" };
+	struct bench_facts f = good;
+	struct bench_cfg c = cfg();
+
+	expect(good, c, 0, NULL, 0);
+	f.debug = true;
+	expect(f, c, 1, "build", BENCH_REFUSE);
+	f = good;
+	f.sanitized = true;
+	expect(f, c, 1, "build", BENCH_REFUSE);
+	f = good;
+	f.no_kvm = true;
+	expect(f, c, 1, "kvm", BENCH_REFUSE);
+	f = good;
+	f.software_kvm = true;
+	expect(f, c, 0, "kvm", BENCH_WARN);
+	f.tcg = true;
+	f.load = 10000; /* no times, so no harm */
+	expect(f, c, 0, "kvm", BENCH_REFUSE);
+	expect(f, c, 0, "load", BENCH_LEVELS);
+	f = good;
+	f.load = 100;
+	expect(f, c, 0, "load", BENCH_WARN);
+	f.load = 201;
+	expect(f, c, 1, "load", BENCH_REFUSE);
+	f = good;
+	strcpy(f.governor, "powersave");
+	expect(f, c, 0, "governor", BENCH_WARN);
+	c.io_cpu = 0;
+	expect(good, c, 0, "pinning", BENCH_WARN);
+	c.cpu = c.io_cpu = -1;
+	expect(good, c, 0, "pinning", BENCH_WARN);
+	c = cfg();
+	c.runs = 1;
+	expect(good, c, 0, "runs", BENCH_NOTE);
+}
+
+static void test_after(void **state)
+{
+	struct bench_result r;
+	struct bench_test *t;
+	struct bench_sample *a, *b;
+
+	bench_result_init(&r, "", "");
+	t = bench_test_add(&r, "x", "x", BENCH_OPS, true);
+	a = bench_sample_add(bench_column_add(t, "virtio", "sluice"));
+	b = bench_sample_add(bench_column_add(t, "vfio", "sluice"));
+	a->page_size = b->page_size = 4096;
+	bench_fair_after(&r, 1, 1000000000);
+	assert_int_equal(r.n_warning, 0);
+	b->page_size = 2 << 20;
+	b->errors = 4;
+	assert_non_null(bench_sample_add(bench_column_add(t, "vfio", "sluice")));
+	bench_fair_after(&r, 2, 1000000000);
+	assert_int_equal(level_of(&r, "pages"), BENCH_WARN);
+	assert_int_equal(level_of(&r, "errors"), BENCH_WARN);
+	assert_int_equal(level_of(&r, "rounds"), BENCH_WARN);
+	assert_int_equal(level_of(&r, "steal"), BENCH_WARN);
+	bench_result_free(&r);
+}
+
+/* ---- counters ---- */
+
+static const char *const stat_text[] = {
+	"{\"exits\":{\"pio\":100,\"mmio\":10,\"hlt\":0,\"total\":110},\"regions\":[{\"name\":"
+	"\"serial0\",\"reads\":30,\"writes\":60}],\"vcpus\":[{\"accel\":{\"exits\":200,\"halt_exits\":"
+	"1,\"irq_exits\":2,\"io_exits\":100,\"irq_injections\":5}}]}",
+	"{\"exits\":{\"pio\":125,\"mmio\":40,\"hlt\":1,\"total\":166},\"regions\":[{\"name\":"
+	"\"serial0\",\"reads\":35,\"writes\":80}],\"vcpus\":[{\"accel\":{\"exits\":300,\"halt_exits\":"
+	"5,\"irq_exits\":4,\"io_exits\":135,\"irq_injections\":8}}]}",
+};
+
+static int64_t exits(const struct bench_sample *s, const char *reason)
+{
+	size_t i;
+
+	for (i = 0; i < s->n_exit; i++)
+		if (!strcmp(s->exit[i].reason, reason))
+			return s->exit[i].count;
+	return -1;
+}
+
+static void test_counts(void **state)
+{
+	struct bench_counts c[2] = { 0 };
+	struct bench_result r;
+	struct bench_sample *s;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		json_t *o = json_loads(stat_text[i], 0, NULL);
+
+		assert_non_null(o);
+		bench_count_stat(o, &c[i]);
+		json_decref(o);
+	}
+	bench_result_init(&r, "", "");
+	s = bench_sample_add(
+		bench_column_add(bench_test_add(&r, "x", "x", BENCH_OPS, true), "m", "v"));
+	c[0].syscalls = BENCH_NONE;
+	bench_count_delta(&c[0], &c[1], s);
+	assert_true(s->exits_known);
+	assert_int_equal(exits(s, "pio"), 0); /* 25 more, 25 of them the serial port's */
+	assert_int_equal(exits(s, "mmio"), 30);
+	assert_int_equal(exits(s, "hlt"), 1);
+	assert_int_equal(exits(s, "kernel-pio"), 10);
+	assert_int_equal(exits(s, "kernel-halt"), 4);
+	assert_int_equal(exits(s, "kernel-irq"), 2);
+	assert_int_equal(exits(s, "kernel-other"), 100 - 56 - 10 - 4 - 2);
+	assert_int_equal(s->interrupts, 3);
+	assert_int_equal(s->syscalls, BENCH_NONE);
+	bench_result_free(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_order),  cmocka_unit_test(test_words),
+		cmocka_unit_test(test_sides),  cmocka_unit_test(test_args),
+		cmocka_unit_test(test_before), cmocka_unit_test(test_after),
+		cmocka_unit_test(test_counts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
