@@ -39,7 +39,7 @@ struct cmd {
 /** cmd_list() - all subcommands of the program. */
 const struct cmd *const *cmd_list(unsigned int *n);
 
-extern const struct cmd cmd_run, cmd_vf, cmd_ctl;
+extern const struct cmd cmd_run, cmd_vf, cmd_ctl, cmd_bench;
 
 /** struct cmd_exit_text - exit statuses in words, for --help and the manual. */
 struct cmd_exit_text {

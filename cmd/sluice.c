@@ -33,7 +33,8 @@ const struct cmd_exit_text cmd_exit_texts[] = {
 };
 
 /* Pointers, since a table of structs would need copies of the subcommands' own definitions. */
-static const struct cmd *const cmds[] = { &cmd_run, &cmd_vf, &cmd_ctl, &cmd_help, &cmd_version };
+static const struct cmd *const cmds[] = { &cmd_run,   &cmd_vf,	 &cmd_ctl,
+					  &cmd_bench, &cmd_help, &cmd_version };
 
 const struct cmd *const *cmd_list(unsigned int *n)
 {

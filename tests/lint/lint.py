@@ -186,7 +186,7 @@ def rule_manual():
     man = re.sub(r".\x08", "", run([mandoc, "-T", "ascii", page]).stdout)
     with open(completion, encoding="utf-8") as f:
         comp = f.read()
-    for command in ["run", "vf", "ctl"]:
+    for command in ["run", "vf", "ctl", "bench"]:
         text = run([os.path.join(BUILD, "cmd", "sluice"), command, "--help"]).stdout
         for option in set(re.findall(r"^ +(--[a-z-]+)", text, re.M)):
             if option not in man:
