@@ -4,18 +4,30 @@
 #include "vmm/devices/e1000/e1000.h"
 #include "vmm/devices/nvme/nvme.h"
 
+static int open_net(struct run_port *p, struct err *e)
+{
+	struct e1000_cfg c = { .mac = p->mac, .io = p->io[0], .log = &p->run->log };
+	struct sys *sys = p->run->sys;
+	struct net_end *end;
+	int ret = tap_end_open(sys, p->spec->tap, &end, e);
+
+	if (ret)
+		return ret;
+	ret = e1000_new(sys, p->spec->id, &c, end, &p->dev);
+	if (ret) {
+		net_end_free(end);
+		return err_set(e, ret, "out of memory");
+	}
+	return 0;
+}
+
 static int open_emulated(struct run_port *p, struct err *e)
 {
 	const struct port_spec *s = p->spec;
 	struct run *r = p->run;
 
-	if (s->kind == PORT_NET) {
-		struct e1000_cfg c = {
-			.tap = s->tap, .mac = p->mac, .io = p->io[0], .log = &r->log
-		};
-
-		return e1000_new(r->sys, s->id, &c, &p->dev, e);
-	}
+	if (s->kind == PORT_NET)
+		return open_net(p, e);
 	struct nvme_cfg c = {
 		.disk = { .path = s->path, .readonly = s->readonly, .direct = s->direct },
 		.serial = s->serial,

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "tests/fuzz/devices/emul.h"
+#include "vmm/backend/tap.h"
 #include "vmm/devices/e1000/e1000_priv.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -24,6 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct tap tap = { .name = "fuzz", .n = 1 };
 	struct emul m = { .reg_mask = 0x7fff };
 	struct err e = { 0 };
+	struct net_end *end;
 	struct vm_dev *d;
 	int sv[2];
 
@@ -31,7 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	BUG_ON(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, sv));
 	tap.fd[0] = sv[0];
 	cfg.io = m.io;
-	BUG_ON(e1000_new_on(sys_host(), "net0", &cfg, &tap, &d));
+	BUG_ON(tap_end_new(sys_host(), &tap, &end));
+	BUG_ON(e1000_new(sys_host(), "net0", &cfg, end, &d));
 	BUG_ON(vm_dev_add(m.vm, d, &e));
 	BUG_ON(vm_pci_setup(m.vm->pci, &e));
 	m.base = container_of(d, struct e1000, dev)->fn.bar[0].at;

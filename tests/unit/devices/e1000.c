@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "tests/unit/devices/devtest.h"
+#include "vmm/backend/tap.h"
 #include "vmm/devices/e1000/e1000_priv.h"
 
 #define HDR   sizeof(struct virtio_net_hdr_v1)
@@ -54,6 +55,7 @@ static int setup(void **state)
 	struct e1000_cfg cfg = { .mac = { { 0x52, 0x54, 0, 1, 2, 3 } } };
 	struct tap tap = { .name = "test", .n = 1 };
 	struct err e = { 0 };
+	struct net_end *end;
 	int sv[2];
 
 	memset(&c, 0, sizeof(c));
@@ -64,7 +66,8 @@ static int setup(void **state)
 	tap.fd[0] = sv[0];
 	c.wire = sv[1];
 	cfg.io = c.io;
-	assert_int_equal(e1000_new_on(sys_host(), "net0", &cfg, &tap, &c.dev), 0);
+	assert_int_equal(tap_end_new(sys_host(), &tap, &end), 0);
+	assert_int_equal(e1000_new(sys_host(), "net0", &cfg, end, &c.dev), 0);
 	if (vm_dev_add(c.b.vm, c.dev, &e))
 		fail_msg("%s", e.text);
 	c.d = container_of(c.dev, struct e1000, dev);

@@ -4,7 +4,6 @@
 
 #include <linux/virtio_net.h>
 #include <stdatomic.h>
-#include "vmm/backend/tap.h"
 #include "vmm/core/pci_cfg.h"
 #include "vmm/core/vm.h"
 #include "vmm/devices/e1000/e1000.h"
@@ -108,7 +107,7 @@ struct e1000 {
 	struct e1000_cfg cfg;
 	struct sys *sys;
 	struct mac mac;
-	struct tap tap;
+	struct net_end *end;
 
 	/* VM lock */
 	struct vm_io_region mmio, port;
@@ -128,7 +127,7 @@ struct e1000 {
 		kicks;
 
 	/* I/O thread */
-	struct ev_src *kick_src, *resample_src, *tap_src, *itr_timer;
+	struct ev_src *kick_src, *resample_src, *itr_timer;
 	bool up, rx_waits; /* rx_waits: a frame in rx_buf has no place yet */
 	uint64_t irq_ns;
 	struct e1000_ctx ctx;
@@ -185,8 +184,5 @@ void e1000_reset_regs(struct e1000 *d);
 /** e1000_stop_rings() - waits until the I/O thread has let go; e1000_go() lets it work again. */
 void e1000_stop_rings(struct e1000 *d);
 void e1000_go(struct e1000 *d);
-/** e1000_new_on() - e1000_new() on a tap that is open already, which it takes over. */
-int e1000_new_on(struct sys *s, const char *id, const struct e1000_cfg *c, const struct tap *tap,
-		 struct vm_dev **out) __must_check;
 
 #endif

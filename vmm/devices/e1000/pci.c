@@ -110,7 +110,7 @@ static void on_kick(void *arg, uint32_t events)
 	e1000_rx(d);
 }
 
-static void on_tap(void *arg, uint32_t events)
+static void on_frame(void *arg)
 {
 	struct e1000 *d = arg;
 
@@ -145,9 +145,9 @@ static void io_up(void *arg)
 	if (!c->ret)
 		c->ret = ev_add(ev, d->resample, EPOLLIN, on_resample, d, &d->resample_src);
 	if (!c->ret)
-		c->ret = ev_add(ev, d->tap.fd[0], 0, on_tap, d, &d->tap_src);
+		c->ret = d->end->ops->start(d->end, ev, on_frame, d);
 	if (c->ret)
-		err_sys(c->e, c->ret, "cannot watch the tap");
+		err_sys(c->e, c->ret, "cannot watch the wire");
 	else
 		d->up = true;
 }
@@ -177,8 +177,8 @@ static void io_down(void *arg)
 	io_stop(d);
 	ev_del(d->kick_src);
 	ev_del(d->resample_src);
-	ev_del(d->tap_src);
-	d->kick_src = d->resample_src = d->tap_src = NULL;
+	d->end->ops->stop(d->end);
+	d->kick_src = d->resample_src = NULL;
 }
 
 void e1000_stop_rings(struct e1000 *d)
@@ -280,7 +280,7 @@ static void e1000_free(struct vm_dev *dev)
 	sys_close(d->sys, &d->kick);
 	sys_close(d->sys, &d->irq);
 	sys_close(d->sys, &d->resample);
-	tap_close(d->sys, &d->tap);
+	net_end_free(d->end);
 	free(d->tx_buf);
 	free(d->rx_buf);
 	d->tx_buf = d->rx_buf = NULL;
@@ -295,8 +295,8 @@ static const struct vm_dev_ops e1000_dev_ops = {
 	.free = e1000_free,
 };
 
-int e1000_new_on(struct sys *s, const char *id, const struct e1000_cfg *c, const struct tap *tap,
-		 struct vm_dev **out)
+int e1000_new(struct sys *s, const char *id, const struct e1000_cfg *c, struct net_end *end,
+	      struct vm_dev **out)
 {
 	struct vm_dev *dev;
 	struct e1000 *d;
@@ -308,26 +308,15 @@ int e1000_new_on(struct sys *s, const char *id, const struct e1000_cfg *c, const
 	d->cfg = *c;
 	d->sys = s;
 	d->mac = c->mac;
-	d->tap = *tap;
+	d->end = end;
 	d->kick = d->irq = d->resample = -1;
 	*out = dev;
 	return 0;
 }
 
-int e1000_new(struct sys *s, const char *id, const struct e1000_cfg *c, struct vm_dev **out,
-	      struct err *e)
+struct net_end *e1000_end(const struct vm_dev *dev)
 {
-	struct tap tap;
-	int ret = tap_open(s, c->tap, 1, &tap, e);
-
-	if (ret)
-		return ret;
-	ret = e1000_new_on(s, id, c, &tap, out);
-	if (ret) {
-		tap_close(s, &tap);
-		return err_set(e, ret, "out of memory");
-	}
-	return 0;
+	return container_of(dev, const struct e1000, dev)->end;
 }
 
 void e1000_count(const struct vm_dev *dev, struct e1000_count *out)

@@ -232,9 +232,9 @@ static bool deliver(struct e1000 *d, uint32_t *causes)
 	return true;
 }
 
-static void tap_watch(struct e1000 *d, bool on)
+static void want(struct e1000 *d, bool on)
 {
-	if (ev_mod(d->tap_src, on ? EPOLLIN : 0))
+	if (d->end->ops->want(d->end, on))
 		atomic_fetch_add_explicit(&d->drops, 1, memory_order_relaxed);
 }
 
@@ -244,14 +244,14 @@ void e1000_rx(struct e1000 *d)
 	unsigned int n;
 
 	if (!(e1000_get(d, E1000_RCTL) & RCTL_EN)) {
-		tap_watch(d, false);
+		want(d, false);
 		return;
 	}
 	for (n = 0; n < BATCH; n++) {
 		ssize_t got;
 
 		if (!d->rx_waits) {
-			got = sys_read(d->sys, d->tap.fd[0], d->rx_buf, E1000_BUF - 64);
+			got = d->end->ops->recv(d->end, d->rx_buf, E1000_BUF - 64);
 			if (got < (ssize_t)HDR)
 				break;
 			d->rx_len = (size_t)got;
@@ -260,7 +260,8 @@ void e1000_rx(struct e1000 *d)
 		if (d->rx_waits)
 			break;
 	}
-	tap_watch(d, !d->rx_waits);
+	net_end_flush(d->end);
+	want(d, !d->rx_waits);
 	if (d->rx_waits)
 		causes |= E1000_I_RXO;
 	if (causes)

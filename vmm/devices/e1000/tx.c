@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Transmission (3.3, 3.4), on the I/O thread. Descriptors are copied once. A frame is gathered in a
- * buffer of ours, where its headers can be completed; the tap gets it with a virtio-net header that
- * asks the kernel for what the card would have done: checksum, segmentation.
+ * buffer of ours, where its headers can be completed; the end of the wire gets it with a virtio-net
+ * header that asks for what the card would have done: checksum, segmentation.
  *
  * The card lets the driver leave out lengths in the first headers of a large send (it fills them in
- * for each segment); the kernel wants them for the whole.
+ * for each segment); whoever cuts them wants them for the whole.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -169,7 +169,7 @@ static void count(struct e1000 *d, const uint8_t *f, size_t len)
 	atomic_fetch_add_explicit(&d->tx_bytes, len, memory_order_relaxed);
 }
 
-/* The frame in tx_buf is whole. A tap that is full drops it, as a wire would. */
+/* The frame in tx_buf is whole. An end that is full drops it, as a wire would. */
 static void send_frame(struct e1000 *d)
 {
 	struct virtio_net_hdr_v1 h = { 0 };
@@ -186,7 +186,7 @@ static void send_frame(struct e1000 *d)
 		len = ETH_MIN;
 	}
 	memcpy(d->tx_buf, &h, HDR);
-	if (sys_write(d->sys, d->tap.fd[0], d->tx_buf, HDR + len) < 0)
+	if (d->end->ops->send(d->end, d->tx_buf, HDR + len) < 0)
 		atomic_fetch_add_explicit(&d->drops, 1, memory_order_relaxed);
 	else
 		count(d, f, len);
@@ -291,6 +291,7 @@ void e1000_tx(struct e1000 *d)
 	}
 	if (!n)
 		return;
+	net_end_flush(d->end);
 	if (n == BATCH) /* others on this thread come first */
 		(void)!sys_write(d->sys, d->kick, &(uint64_t){ 1 }, sizeof(uint64_t));
 	e1000_raise_io(d, causes | (head == tail ? E1000_I_TXQE : 0));
