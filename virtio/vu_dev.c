@@ -190,14 +190,17 @@ static void do_end(void *arg)
 	vu_link_end(arg);
 }
 
-static void op_free(struct vio *v)
+void vu_finish(struct vu *u)
 {
-	struct vu *u = vu_of(v);
-
 	vm_iothread_call(u->io, do_end, u);
 	sys_close(u->sys, &u->err_fd);
 	free(u->path);
 	pthread_mutex_destroy(&u->lock);
+}
+
+static void op_free(struct vio *v)
+{
+	vu_finish(vu_of(v));
 }
 
 static const struct vio_ops net_ops = {
@@ -244,7 +247,7 @@ static void do_begin(void *arg)
 		vu_link_try(b->u);
 }
 
-static void fill(struct vu *u, struct sys *s, const struct vu_dev_cfg *c)
+void vu_init(struct vu *u, struct sys *s, const struct vu_dev_cfg *c)
 {
 	u->sys = s;
 	u->log = c->log;
@@ -263,12 +266,25 @@ static void fill(struct vu *u, struct sys *s, const struct vu_dev_cfg *c)
 	vu_cfg_init(u);
 }
 
+int vu_begin(struct vu *u, const char *path, struct err *e)
+{
+	struct err why = { 0 };
+	struct begin b = { .u = u, .e = &why };
+
+	u->path = strdup(path);
+	u->err_fd = sys_eventfd(u->sys, 0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (u->err_fd < 0)
+		return err_sys(e, u->err_fd, "%s: eventfd", u->v.dev.id);
+	if (!u->path)
+		return err_set(e, -ENOMEM, "%s: out of memory", u->v.dev.id);
+	vm_iothread_call(u->io, do_begin, &b);
+	return b.rc ? err_set(e, b.rc, "%s: %s", u->v.dev.id, why.text) : 0;
+}
+
 int vu_dev_new(struct sys *s, const char *id, const struct vu_dev_cfg *c, struct vm_dev **out,
 	       struct err *e)
 {
 	unsigned int pairs = MAX(c->queues, 1u), n = c->disk ? pairs : 2 * pairs + (pairs > 1);
-	struct err why = { 0 };
-	struct begin b = { .e = &why };
 	struct vio *v;
 	int rc;
 
@@ -278,21 +294,9 @@ int vu_dev_new(struct sys *s, const char *id, const struct vu_dev_cfg *c, struct
 		     c->qsize ? c->qsize : QSIZE_DEFAULT, c->hide, &v);
 	if (rc)
 		return err_set(e, rc, "%s: out of memory", id);
-	b.u = vu_of(v);
-	fill(b.u, s, c);
-	b.u->path = strdup(c->socket);
-	rc = b.u->err_fd = sys_eventfd(s, 0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (rc < 0)
-		err_sys(e, rc, "%s: eventfd", id);
-	else if (!b.u->path)
-		rc = err_set(e, -ENOMEM, "%s: out of memory", id);
-	else {
-		vm_iothread_call(c->io, do_begin, &b);
-		rc = b.rc;
-		if (rc)
-			err_set(e, rc, "%s: %s", id, why.text);
-	}
-	if (rc < 0) {
+	vu_init(vu_of(v), s, c);
+	rc = vu_begin(vu_of(v), c->socket, e);
+	if (rc) {
 		vm_dev_free(&v->dev);
 		return rc;
 	}
@@ -300,13 +304,16 @@ int vu_dev_new(struct sys *s, const char *id, const struct vu_dev_cfg *c, struct
 	return 0;
 }
 
-void vu_dev_info(struct vm_dev *d, struct vu_dev_info *out)
+void vu_info(struct vu *u, struct vu_dev_info *out)
 {
-	struct vu *u = vu_of(vio_of(d));
-
 	pthread_mutex_lock(&u->lock);
 	*out = u->info;
 	pthread_mutex_unlock(&u->lock);
+}
+
+void vu_dev_info(struct vm_dev *d, struct vu_dev_info *out)
+{
+	vu_info(vu_of(vio_of(d)), out);
 }
 
 const char *vu_state_name(enum vu_state s)

@@ -142,6 +142,9 @@ static int prog_choose(struct vu *u, struct err *e)
 	if (!u->running || u->broken || vu_feat_back(u) & ~u->offer)
 		return 0;
 	if (!u->lit) {
+		rc = u->fresh ? u->fresh(u) : 0;
+		if (rc)
+			return err_sys(e, rc, "cannot make rings");
 		rc = vu_ring_bases(u, e);
 		if (rc != -EUCLEAN) {
 			if (!rc)

@@ -48,6 +48,7 @@ extern const struct vu_step vu_prog_negotiate[], vu_prog_setup[], vu_prog_update
  * @orderly: all of those backends offered IN_ORDER: they do things in order, asked for or not
  * @broken: ring state could not be recovered; until the next reset
  * @region: guest RAM as it is told to the backend
+ * @fresh:  NULL, or what makes the rings anew before they are told to a backend (vu_end.c)
  *
  * @k: @src: the connection; @retry_ns: pause before the next try
  * @prog: @at: @i: the program being run; NULL: none. @wait: a reply to it is missing
@@ -82,6 +83,7 @@ struct vu {
 	struct vu_region region[VQ_REGIONS_MAX];
 	int region_fd[VQ_REGIONS_MAX];
 	unsigned int nregions;
+	int (*fresh)(struct vu *u);
 	uint32_t base[VIO_QUEUES_MAX];
 
 	int listen_fd, err_fd;
@@ -123,6 +125,13 @@ void vu_link_end(struct vu *u);		       /* for good */
 void vu_link_pump(struct vu *u);	       /* go on with what is to be done */
 /** vu_state_set() - with the reason, NULL: none; seen by vu_dev_info(). */
 void vu_state_set(struct vu *u, enum vu_state s, const char *why);
+
+/* ---- vu_dev.c: for whoever embeds a struct vu, zeroed, whose vio was set up ---- */
+void vu_init(struct vu *u, struct sys *s, const struct vu_dev_cfg *c);
+/** vu_begin() - to listen or connect; also after a failure vu_finish() is what ends it. */
+int vu_begin(struct vu *u, const char *path, struct err *e) __must_check;
+void vu_finish(struct vu *u);			     /* not on the I/O thread */
+void vu_info(struct vu *u, struct vu_dev_info *out); /* any thread */
 
 /* ---- vu_dev.c: what a finished program means ---- */
 void vu_negotiated(struct vu *u);

@@ -21,6 +21,7 @@ static int tick(struct sys *s)
 	}
 
 VIA(int, ioctl, (struct sys * s, int fd, unsigned long req, void *arg), (sys_host(), fd, req, arg))
+VIA(int, eventfd, (struct sys * s, unsigned int init, int flags), (sys_host(), init, flags))
 VIA(int, fstat, (struct sys * s, int fd, struct stat *st), (sys_host(), fd, st))
 VIA(int, ftruncate, (struct sys * s, int fd, off_t len), (sys_host(), fd, len))
 VIA(int, memfd, (struct sys * s, const char *name, unsigned int flags), (sys_host(), name, flags))
@@ -61,6 +62,7 @@ void hostsys_init(struct hostsys *h)
 {
 	*h = (struct hostsys){ .ops = *sys_host()->ops };
 	h->ops.ioctl = via_ioctl;
+	h->ops.eventfd = via_eventfd;
 	h->ops.fstat = via_fstat;
 	h->ops.ftruncate = via_ftruncate;
 	h->ops.memfd = via_memfd;
