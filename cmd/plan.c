@@ -19,7 +19,7 @@ static const plan_fn_t looks[PORT_MODES] = {
 	[PORT_VFIO] = plan_vfio,
 	[PORT_VHOST_USER] = plan_vhost_user,
 	[PORT_VIRTIO] = plan_virtio,
-	[PORT_EMULATED] = plan_virtio, /* the same host side */
+	[PORT_EMULATED] = plan_emulated,
 };
 
 const struct plan *plan_earlier(const struct planner *pl, const struct plan *p,

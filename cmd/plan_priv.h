@@ -15,6 +15,9 @@ int plan_vhost_user(struct planner *pl, struct plan *p, struct err *e);
 /** plan_virtio() - is there a tap interface, or a file or block device, for the VMM to serve? */
 int plan_virtio(struct planner *pl, struct plan *p, struct err *e);
 
+/** plan_emulated() - the host side of one of the other modes. */
+int plan_emulated(struct planner *pl, struct plan *p, struct err *e);
+
 /** plan_what() - fill what; for modes in which the settings of VFs mean nothing, that is added. */
 void plan_what(struct plan *p, const char *fmt, ...) __printf(2, 3);
 

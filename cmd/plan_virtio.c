@@ -112,6 +112,11 @@ static int check_disk(struct planner *pl, struct plan *p, struct err *e)
 	return 0;
 }
 
+int plan_emulated(struct planner *pl, struct plan *p, struct err *e)
+{
+	return p->spec->socket ? plan_vhost_user(pl, p, e) : plan_virtio(pl, p, e);
+}
+
 int plan_virtio(struct planner *pl, struct plan *p, struct err *e)
 {
 	return p->spec->kind == PORT_NET ? check_tap(pl, p, e) : check_disk(pl, p, e);

@@ -40,14 +40,14 @@ static int parse_hide_disk(void *target, const char *text, struct err *e)
 			.help = "how the guest gets it; auto: the first that is viable, in this order" \
 	}
 
-#define PORT_OPTS_VHOST_USER                                                                  \
-	{ "socket",	      OPT_STR,                                                        \
-	  .off = P(socket),   .arg = "PATH",                                                  \
-	  .complete = "file", .help = "vhost-user: socket of the backend" },                  \
-	{                                                                                     \
-		"role", OPT_ENUM,                                                             \
-			.off = P(server), .given = P(server_given), .choices = role_names,    \
-			.help = "vhost-user: connect to the socket, or listen on it (client)" \
+#define PORT_OPTS_VHOST_USER(modes)                                                        \
+	{ "socket",	      OPT_STR,                                                     \
+	  .off = P(socket),   .arg = "PATH",                                               \
+	  .complete = "file", .help = modes ": socket of the backend" },                   \
+	{                                                                                  \
+		"role", OPT_ENUM,                                                          \
+			.off = P(server), .given = P(server_given), .choices = role_names, \
+			.help = modes ": connect to the socket, or listen on it (client)"  \
 	}
 
 #define PORT_OPTS_VF                                                                         \
@@ -80,7 +80,7 @@ static const struct opt net_opts[] = {
 	{ "link", OPT_ENUM, .off = P(link), .given = P(link_given), .choices = cmd_link_names,
 	  .help = "what the VF sees of the PF's link" },
 	PORT_OPTS_VF,
-	PORT_OPTS_VHOST_USER,
+	PORT_OPTS_VHOST_USER("vhost-user, emulated"),
 	{ "tap", OPT_STR, .off = P(tap), .arg = "IFNAME", .complete = "netdev",
 	  .help = "virtio, emulated: tap interface of the host; made when it is not there" },
 	{ "queues", OPT_U32, .off = P(queues), .given = P(queues_given), .min = 1,
@@ -101,7 +101,7 @@ static const struct opt disk_opts[] = {
 	{ "queues", OPT_U32, .off = P(queues), .given = P(queues_given), .min = 1, .max = 65534,
 	  .help = "I/O queues: of a VF (as many as it may have), up to 16 of other disks (1)" },
 	PORT_OPTS_VF,
-	PORT_OPTS_VHOST_USER,
+	PORT_OPTS_VHOST_USER("vhost-user"),
 	{ "path", OPT_STR, .off = P(path), .arg = "FILE|null:SIZE", .complete = "file",
 	  .help = "virtio, emulated: file or block device; null: nothing behind it, to measure" },
 	{ "direct", OPT_BOOL, .off = P(direct), .given = P(direct_given),
@@ -300,8 +300,9 @@ bool port_names(const struct port_spec *s, enum port_mode m)
 	case PORT_VHOST_USER:
 		return s->socket;
 	case PORT_VIRTIO:
-	case PORT_EMULATED:
 		return s->tap || s->path;
+	case PORT_EMULATED:
+		return s->tap || s->path || (s->kind == PORT_NET && s->socket);
 	default:
 		return true;
 	}
@@ -314,6 +315,8 @@ const char *port_keys(enum port_kind k, enum port_mode m)
 		return "pf= or bdf=";
 	case PORT_VHOST_USER:
 		return "socket=";
+	case PORT_EMULATED:
+		return k == PORT_NET ? "tap= or socket=" : "path=";
 	default:
 		return k == PORT_NET ? "tap=" : "path=";
 	}
@@ -350,6 +353,15 @@ static int id_make(struct run_opts *o, struct port_spec *p)
 	return p->id ? 0 : -ENOMEM;
 }
 
+/* Is what mode m needs of use in the mode asked for? An emulated device ends where others do. */
+static bool serves(const struct port_spec *p, enum port_mode m)
+{
+	if (p->mode == PORT_AUTO || p->mode == (int)m)
+		return true;
+	return p->mode == PORT_EMULATED &&
+	       (m == PORT_VIRTIO || (m == PORT_VHOST_USER && p->kind == PORT_NET));
+}
+
 /* What was named must fit the mode asked for. auto: anything, but something. */
 static int check_named(const struct port_spec *p, struct err *e)
 {
@@ -359,10 +371,9 @@ static int check_named(const struct port_spec *p, struct err *e)
 	if (!port_names(p, mode))
 		return err_set(e, -EINVAL, "mode=%s: say which device: %s", mode_names[mode],
 			       port_keys(p->kind, mode));
-	for (m = PORT_AUTO + 1; m < PORT_MODES; m++) {
+	for (m = PORT_AUTO + 1; m < PORT_EMULATED; m++) {
 		any |= port_names(p, m);
-		if (mode != PORT_AUTO && port_names(p, m) &&
-		    strcmp(port_keys(p->kind, m), port_keys(p->kind, mode)))
+		if (port_names(p, m) && !serves(p, m))
 			return err_set(e, -EINVAL, "%s is for mode=%s, and mode=%s is asked for",
 				       port_keys(p->kind, m), mode_names[m], mode_names[mode]);
 	}
@@ -402,7 +413,7 @@ static int check_needs(const struct port_spec *p, struct err *e)
 	return 0;
 }
 
-/* An e1000 has one pair of queues, and neither card knows features of virtio. */
+/* An e1000 has one pair of queues and one wire, and neither card knows features of virtio. */
 static int check_emulated(const struct port_spec *p, struct err *e)
 {
 	bool emulated = p->mode == PORT_EMULATED;
@@ -413,6 +424,8 @@ static int check_emulated(const struct port_spec *p, struct err *e)
 		return err_set(e, -EINVAL, "hide= is not for mode=emulated");
 	if (emulated && p->kind == PORT_NET && p->queues > 1)
 		return err_set(e, -EINVAL, "queues=%u: an emulated e1000 has one pair", p->queues);
+	if (emulated && p->tap && p->socket)
+		return err_set(e, -EINVAL, "mode=emulated: tap= or socket=, one of them");
 	return 0;
 }
 

@@ -146,6 +146,10 @@ int run_ram_place(struct run *r, struct err *e) __must_check;
 /** run_ports_add() - put the devices on the machine's PCI hierarchy, in the order typed. */
 int run_ports_add(struct run *r, struct err *e) __must_check;
 
+struct vu_dev_info;
+/** run_vu_state() - a connection to a backend, in words; its length (run_virtio.c). */
+size_t run_vu_state(struct run *r, const struct vu_dev_info *i, char *buf, size_t size);
+
 /* run_vfio.c */
 /** run_vfio_free() - all assigned functions at once, which quiets them all first. */
 void run_vfio_free(struct run *r);

@@ -103,10 +103,21 @@ static void view(struct run_port *p, struct port_view *out)
 	out->used = i.vectors_used;
 }
 
+size_t run_vu_state(struct run *r, const struct vu_dev_info *i, char *buf, size_t size)
+{
+	size_t n = (size_t)snprintf(buf, size, "%s", vu_state_name(i->state));
+
+	if (i->state != VU_CONNECTED)
+		n += (size_t)snprintf(
+			buf + n, size - n, " for %llu s%s%s",
+			(unsigned long long)((sys_now_ns(r->sys) - i->since_ns) / 1000000000),
+			i->why[0] ? ": " : "", i->why);
+	return MIN(n, size - 1);
+}
+
 /* The backend's state comes first; the driver's is said when it is the news. */
 static void view_vhost_user(struct run_port *p, struct port_view *out)
 {
-	struct run *r = p->run;
 	struct vu_dev_info i;
 	char driver[100];
 	size_t n;
@@ -115,12 +126,8 @@ static void view_vhost_user(struct run_port *p, struct port_view *out)
 	snprintf(driver, sizeof(driver), "%.99s", out->state);
 	snprintf(out->host, sizeof(out->host), "%s", p->spec->socket);
 	vu_dev_info(p->dev, &i);
-	n = (size_t)snprintf(out->state, sizeof(out->state), "%s", vu_state_name(i.state));
-	if (i.state != VU_CONNECTED)
-		snprintf(out->state + n, sizeof(out->state) - n, " for %llu s%s%s",
-			 (unsigned long long)((sys_now_ns(r->sys) - i.since_ns) / 1000000000),
-			 i.why[0] ? ": " : "", i.why);
-	else if (strcmp(driver, "ok"))
+	n = run_vu_state(p->run, &i, out->state, sizeof(out->state));
+	if (i.state == VU_CONNECTED && strcmp(driver, "ok"))
 		snprintf(out->state + n, sizeof(out->state) - n, ", %s", driver);
 }
 

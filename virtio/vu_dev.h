@@ -49,8 +49,10 @@ const char *vu_state_name(enum vu_state s);
 /**
  * vu_probe() - would a backend answer at this socket? For the planner; changes nothing
  * Connects (client role), asks for features, hangs up; bounded to 1 s. Server role: only looks at
- * the folder. -errno with the reason and the remedy.
+ * the folder. *features: of the backend; server role: all, until one says otherwise.
+ * -errno with the reason and the remedy.
  */
-int vu_probe(struct sys *s, const char *path, bool server, bool disk, struct err *e) __must_check;
+int vu_probe(struct sys *s, const char *path, bool server, bool disk, uint64_t *features,
+	     struct err *e) __must_check;
 
 #endif

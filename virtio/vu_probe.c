@@ -59,11 +59,10 @@ static int ask(struct probe *p, struct ev *ev, uint64_t *out)
 	return 0;
 }
 
-static int probe_client(struct sys *s, const char *path, bool disk, struct err *e)
+static int probe_client(struct sys *s, const char *path, bool disk, uint64_t *out, struct err *e)
 {
 	struct probe p = { .sys = s, .e = e };
 	struct ev *ev = NULL;
-	uint64_t features = 0;
 	int fd = vu_connect(s, path, e), rc;
 
 	if (fd == -ENOENT || fd == -ECONNREFUSED)
@@ -82,10 +81,10 @@ static int probe_client(struct sys *s, const char *path, bool disk, struct err *
 			err_sys(e, rc, "event loop");
 	}
 	if (!rc)
-		rc = ask(&p, ev, &features);
-	if (!rc && !(features & VIO_F_VERSION_1))
+		rc = ask(&p, ev, out);
+	if (!rc && !(*out & VIO_F_VERSION_1))
 		rc = err_set(e, -ENOTSUP, "the backend does not know virtio 1");
-	if (!rc && disk && !(features & VU_F_PROTOCOL))
+	if (!rc && disk && !(*out & VU_F_PROTOCOL))
 		rc = err_set(e, -ENOTSUP,
 			     "the backend has no protocol features: it is none for disks");
 	vu_sock_close(&p.k);
@@ -111,7 +110,9 @@ static int probe_server(struct sys *s, const char *path, struct err *e)
 	return 0;
 }
 
-int vu_probe(struct sys *s, const char *path, bool server, bool disk, struct err *e)
+int vu_probe(struct sys *s, const char *path, bool server, bool disk, uint64_t *features,
+	     struct err *e)
 {
-	return server ? probe_server(s, path, e) : probe_client(s, path, disk, e);
+	*features = UINT64_MAX;
+	return server ? probe_server(s, path, e) : probe_client(s, path, disk, features, e);
 }

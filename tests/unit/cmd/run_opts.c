@@ -160,7 +160,14 @@ static void test_bad(void **state)
 	bad(ARGV("--net", "tap=t,queues=17"), "out of range (1 to 16)");
 	bad(ARGV("--net", "tap=t,mode=emulated,queues=2"), "an emulated e1000 has one pair");
 	bad(ARGV("--net", "tap=t,mode=emulated,hide=mq"), "hide= is not for mode=emulated");
-	bad(ARGV("--net", "socket=/s,mode=emulated"), "mode=emulated: say which device: tap=");
+	bad(ARGV("--net", "pf=e,mode=emulated"),
+	    "mode=emulated: say which device: tap= or socket=");
+	bad(ARGV("--net", "tap=t,socket=/s,mode=emulated"), "tap= or socket=, one of them");
+	bad(ARGV("--net", "socket=/s,pf=e,mode=emulated"), "pf= or bdf= is for mode=vfio");
+	bad(ARGV("--net", "socket=/s,queues=2,mode=emulated"), "an emulated e1000 has one pair");
+	bad(ARGV("--disk", "socket=/s,mode=emulated"), "mode=emulated: say which device: path=");
+	bad(ARGV("--disk", "socket=/s,path=/p,mode=emulated"), "socket= is for mode=vhost-user");
+	bad(ARGV("--net", "socket=/s,tap=t,mode=vhost-user"), "tap= is for mode=virtio");
 	bad(ARGV("--disk", "path=/d,shadow-doorbell=on"), "are for mode=emulated");
 	bad(ARGV("--disk", "path=/d,mode=emulated,ioeventfd=on"),
 	    "ioeventfd= needs shadow-doorbell=on");

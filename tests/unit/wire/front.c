@@ -420,19 +420,20 @@ static void test_probe(void **state)
 {
 	struct front f;
 	struct err e = { 0 };
+	uint64_t has;
 
 	front_up(&f, &(struct front_cfg){ .server = true });
-	assert_int_equal(vu_probe(sys_host(), "/nonexistent/x", true, false, &e), -ENOENT);
-	assert_int_equal(vu_probe(sys_host(), f.b.path, true, false, &e), 0);
-	assert_int_equal(vu_probe(sys_host(), "/nonexistent/x", false, false, &e), -ENOENT);
+	assert_int_equal(vu_probe(sys_host(), "/nonexistent/x", true, false, &has, &e), -ENOENT);
+	assert_int_equal(vu_probe(sys_host(), f.b.path, true, false, &has, &e), 0);
+	assert_int_equal(vu_probe(sys_host(), "/nonexistent/x", false, false, &has, &e), -ENOENT);
 	assert_non_null(strstr(e.text, "start it"));
 	/* the port itself listens there, and asks instead of answering */
-	assert_int_equal(vu_probe(sys_host(), f.b.path, false, false, &e), -EPROTO);
+	assert_int_equal(vu_probe(sys_host(), f.b.path, false, false, &has, &e), -EPROTO);
 	front_down(&f);
 	/* busy with another front end */
 	front_up(&f, &(struct front_cfg){ 0 });
 	front_state(&f, VU_CONNECTED);
-	assert_int_equal(vu_probe(sys_host(), f.b.path, false, false, &e), -ETIMEDOUT);
+	assert_int_equal(vu_probe(sys_host(), f.b.path, false, false, &has, &e), -ETIMEDOUT);
 	front_down(&f);
 }
 
