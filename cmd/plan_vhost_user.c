@@ -39,7 +39,7 @@ int plan_vhost_user(struct planner *pl, struct plan *p, struct err *e)
 	}
 	if (ret)
 		return ret;
-	if (plan_mode(p) == PORT_EMULATED && (VU_END_NEEDS & ~has))
+	if (s->mode == PORT_EMULATED && (VU_END_NEEDS & ~has))
 		return err_set(e, -ENOTSUP,
 			       "the backend at %s lacks features 0x%llx: the checksums and the "
 			       "segmentation of an e1000 are left to it",

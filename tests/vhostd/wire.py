@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""An emulated card's wire on sluice-vhostd: wire.py BUILD-ROOT.
+
+Frames, a checksum and a large send between two ports of the switch, which is killed and comes back in between; a port that
+offers no offloads is refused with the reason.
+"""
+import os
+import subprocess
+import tempfile
+
+import net
+
+PROGRAM = os.path.join(net.BUILD, "tests/vhostd/test-wire")
+
+
+def ports(folder):
+    return sum((["--port", f"name={n},socket={folder}/{n},flood=0"] for n in "ab"), [])
+
+
+def frames(folder):
+    d = net.Vhostd(folder, *ports(folder))
+    with subprocess.Popen([PROGRAM, f"{folder}/a", f"{folder}/b"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as p:
+        try:
+            for again in range(3):
+                if again:
+                    d.p.kill()
+                    d.p.wait()
+                    os.unlink(d.control)
+                    d = net.Vhostd(folder, *ports(folder))
+                    p.stdin.write("again\n")
+                    p.stdin.flush()
+                assert p.stdout.readline() == "done\n", "round %d failed" % again
+                q = d.ports()
+                assert q["b"]["drops"] == 0, q
+            p.stdin.close()
+            assert p.wait(20) == 0
+        finally:
+            p.kill()
+    d.end()
+
+
+def refused(folder):
+    d = net.Vhostd(folder, "--port", f"name=c,socket={folder}/c,offload=off")
+    r = subprocess.run([net.SLUICE, "run", "--kernel", PROGRAM, "--explain", "--net", f"mode=emulated,socket={folder}/c"],
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    d.end()
+    assert "lacks features 0x1801" in r.stdout and r.returncode == 1, r.stdout
+
+
+def main():
+    for test in (frames, refused):
+        with tempfile.TemporaryDirectory(prefix="sluice-wire.") as folder:
+            os.chmod(folder, 0o700)
+            test(folder)
+        print("ok", test.__name__)
+
+
+main()
