@@ -292,6 +292,51 @@ static void test_zero_and_trim(void **state)
 	assert_int_equal(run(c, &c->q, dsm) & 0x7ff, NVME_LBA_RANGE);
 }
 
+static uint32_t feature(struct ctl *c, uint32_t cdw10, uint32_t cdw11)
+{
+	struct nvme_cmd get = { .opcode = 10, .cdw10 = cdw10, .cdw11 = cdw11 };
+	uint32_t dw0;
+	uint16_t cid;
+
+	put(c, &c->admin, &get);
+	ring(c, &c->admin);
+	assert_int_equal(reap(c, &c->admin, &dw0, &cid), 0);
+	return dw0;
+}
+
+/* What is set is there, the default too, and a reset brings that back. */
+static void test_features(void **state)
+{
+	enum { TEMP = 4, CACHE = 6, UNDER = 1 << 20, DEFAULT = 1 << 8, CAN = 3 << 8 };
+	struct nvme_cmd set = { .opcode = 9, .cdw10 = TEMP, .cdw11 = 333 };
+	struct ctl *c = *state;
+
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(feature(c, CACHE, 0), 1);
+		assert_int_equal(feature(c, TEMP, 0), NVME_TEMP_WARN);
+		assert_int_equal(feature(c, TEMP, UNDER), 0);
+		assert_int_equal(run(c, &c->admin, set), 0);
+		assert_int_equal(feature(c, TEMP, 0), 333);
+		assert_int_equal(feature(c, TEMP, UNDER), 0);
+		assert_int_equal(feature(c, TEMP | DEFAULT, 0), NVME_TEMP_WARN);
+		assert_int_equal(feature(c, TEMP | CAN, 0), 4);
+		wr(c, NVME_CC, 0);
+		ready(c, 0);
+		enable(c);
+		ready(c, NVME_CSTS_RDY);
+	}
+	set.cdw11 = 2 << 20; /* neither over nor under */
+	assert_int_equal(run(c, &c->admin, set) & 0x7ff, NVME_BAD_FIELD);
+	set.cdw11 = 1 << 16; /* a sensor that there is not */
+	assert_int_equal(run(c, &c->admin, set) & 0x7ff, NVME_BAD_FIELD);
+	set = (struct nvme_cmd){ .opcode = 9, .cdw10 = CACHE };
+	assert_int_equal(run(c, &c->admin, set) & 0x7ff, NVME_NOT_CHANGEABLE);
+	set.cdw10 = TEMP | 1u << 31; /* to be kept for ever */
+	assert_int_equal(run(c, &c->admin, set) & 0x7ff, NVME_NOT_SAVEABLE);
+	set.cdw10 = 12;
+	assert_int_equal(run(c, &c->admin, set) & 0x7ff, NVME_BAD_FIELD);
+}
+
 static void test_refusals(void **state)
 {
 	struct ctl *c = *state;
@@ -406,9 +451,9 @@ static void test_bad_enable(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_identify),      T(test_read_write), T(test_depth),
-		T(test_zero_and_trim), T(test_refusals),   T(test_events),
-		T(test_shadow),	       T(test_reset),	   T(test_bad_enable),
+		T(test_identify), T(test_read_write), T(test_depth),  T(test_zero_and_trim),
+		T(test_features), T(test_refusals),   T(test_events), T(test_shadow),
+		T(test_reset),	  T(test_bad_enable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,6 +74,30 @@ static uint16_t aer(struct nvme *n, struct nvme_req *r)
 	return NVME_LATER;
 }
 
+/* Nothing can be saved, so a reset brings these back (5.21, 7.3.2). */
+static uint32_t feature_default(uint32_t id)
+{
+	return id == F_WRITE_CACHE ? 1 : 0;
+}
+
+void nvme_features_reset(struct nvme *n)
+{
+	for (uint32_t id = 0; id < ARRAY_SIZE(n->feature); id++)
+		n->feature[id] = feature_default(id);
+	n->threshold[0] = NVME_TEMP_WARN;
+	n->threshold[1] = 0;
+	memset(n->vector_cfg, 0, sizeof(n->vector_cfg));
+}
+
+/* Temperature Threshold (5.21.1.4): which one is meant; NULL: there is none. Sensors there are none
+ * but the composite; 15 stands for all. */
+static uint16_t *threshold(struct nvme *n, uint32_t cdw11)
+{
+	uint32_t sensor = cdw11 >> 16 & 15, under = cdw11 >> 20 & 3;
+
+	return (sensor && sensor != 15) || under > 1 ? NULL : &n->threshold[under];
+}
+
 static uint32_t queues_value(const struct nvme *n)
 {
 	return (n->cfg.queues - 1) | (n->cfg.queues - 1) << 16;
@@ -93,8 +117,14 @@ static uint16_t get_features(struct nvme *n, struct nvme_req *r, const struct nv
 		if (vec > n->cfg.queues)
 			return NVME_BAD_FIELD | NVME_DNR;
 		r->dw0 = vec | (n->vector_cfg[vec] ? CD_NODR : 0);
+	} else if (id == F_TEMPERATURE) {
+		const uint16_t *t = threshold(n, c->cdw11);
+
+		if (!t)
+			return NVME_BAD_FIELD | NVME_DNR;
+		r->dw0 = !sel ? *t : t == n->threshold ? NVME_TEMP_WARN : 0;
 	} else {
-		r->dw0 = sel ? id == F_WRITE_CACHE : n->feature[id];
+		r->dw0 = sel ? feature_default(id) : n->feature[id];
 	}
 	return NVME_OK;
 }
@@ -120,6 +150,14 @@ static uint16_t set_features(struct nvme *n, struct nvme_req *r, const struct nv
 		return NVME_OK;
 	case F_WRITE_CACHE: /* the host's page cache or the medium's: not ours to switch off */
 		return c->cdw11 & 1 ? NVME_OK : NVME_NOT_CHANGEABLE | NVME_DNR;
+	case F_TEMPERATURE: {
+		uint16_t *t = threshold(n, c->cdw11);
+
+		if (!t)
+			return NVME_BAD_FIELD | NVME_DNR;
+		*t = (uint16_t)c->cdw11;
+		return NVME_OK;
+	}
 	case F_POWER: /* there is one state */
 		if (c->cdw11 & 0x1f)
 			return NVME_BAD_FIELD | NVME_DNR;

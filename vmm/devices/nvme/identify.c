@@ -17,7 +17,6 @@ enum { LOG_ERROR = 1, LOG_SMART = 2, LOG_FIRMWARE = 3, LOG_CHANGED_NS = 4, LOG_E
 #define ONCS_DSM     0x4
 #define ONCS_WZ	     0x8
 #define VWC_PRESENT  0x7 /* and flush works with the broadcast namespace id */
-#define KELVIN_ROOM  300
 #define EFFECT_CSUPP 0x1
 #define EFFECT_LBCC  0x2 /* changes logical blocks */
 
@@ -59,11 +58,11 @@ static void controller(const struct nvme *n, uint8_t *p)
 	p[259] = NVME_AER_MAX - 1; /* AERL */
 	p[260] = 0x2 | 1;	   /* FRMW: one slot, read only */
 	p[261] = LPA_EXTENDED | LPA_EFFECTS;
-	p[262] = NVME_ERRORS - 1;	     /* ELPE */
-	le16_put(p + 266, KELVIN_ROOM + 60); /* WCTEMP */
-	le16_put(p + 268, KELVIN_ROOM + 80); /* CCTEMP */
-	p[512] = 0x66;			     /* SQES: 64 bytes, no more, no less */
-	p[513] = 0x44;			     /* CQES: 16 */
+	p[262] = NVME_ERRORS - 1;		/* ELPE */
+	le16_put(p + 266, NVME_TEMP_WARN);	/* WCTEMP */
+	le16_put(p + 268, NVME_TEMP_WARN + 20); /* CCTEMP */
+	p[512] = 0x66;				/* SQES: 64 bytes, no more, no less */
+	p[513] = 0x44;				/* CQES: 16 */
 	le32_put(p + 516, 1);
 	le16_put(p + 520, ONCS_DSM | ONCS_WZ);
 	p[525] = VWC_PRESENT;
@@ -162,7 +161,7 @@ static uint32_t log_smart(const struct nvme *n, uint8_t *p)
 
 	disk_ring_count(n->ring, &c);
 	p[0] = n->info.readonly ? 0x8 : 0;
-	le16_put(p + 1, KELVIN_ROOM);
+	le16_put(p + 1, NVME_TEMP_ROOM);
 	p[3] = 100; /* available spare */
 	p[4] = 10;
 	le64_put(p + 32, units(c.bytes_read));

@@ -178,6 +178,7 @@ struct nvme {
 	uint8_t aer_info;
 	bool ns_changed;
 	uint32_t feature[16];
+	uint16_t threshold[2]; /* of temperature: over, under */
 	uint16_t vector_cfg[NVME_QUEUES_MAX + 1];
 	uint64_t error_count;
 	struct {
@@ -185,6 +186,9 @@ struct nvme {
 		uint16_t sqid, cid, status;
 	} error[NVME_ERRORS];
 };
+
+#define NVME_TEMP_ROOM 300 /* kelvin */
+#define NVME_TEMP_WARN (NVME_TEMP_ROOM + 60)
 
 /* nvme_queue.c: I/O thread */
 /** nvme_enable() - the admin queues as aqa, asq and acq say; CSTS.RDY, or CFS. */
@@ -211,6 +215,8 @@ void nvme_event_flush(struct nvme *n);
 
 /* nvme_admin.c, nvme_io.c: run a command; the status, or NVME_LATER */
 uint16_t nvme_admin(struct nvme *n, struct nvme_req *r, const struct nvme_cmd *c);
+/** nvme_features_reset() - every feature as it is by default. */
+void nvme_features_reset(struct nvme *n);
 uint16_t nvme_io(struct nvme *n, struct nvme_req *r, const struct nvme_cmd *c);
 
 /* nvme_prp.c */

@@ -362,6 +362,7 @@ void nvme_enable(struct nvme *n, uint32_t aqa, uint64_t asq, uint64_t acq)
 		      "the driver enabled the controller with admin queues that are not in memory");
 		return;
 	}
+	nvme_features_reset(n);
 	n->up = true;
 	atomic_fetch_or(&n->csts, NVME_CSTS_RDY);
 	nvme_run(n);
