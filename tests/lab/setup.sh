@@ -129,18 +129,29 @@ lab_copy_program() {
 	done
 }
 
-# fio is linked with 80 MB of clients of storage clusters, which no guest needs: libraries of their names
-# that hold the symbols it wants of them, and nothing behind those, do
-lab_copy_fio() {
-	local root=$1 fio lib path
-	fio=$(command -v fio)
-	install -D -m 755 "$fio" "$root/bin/fio"
-	for lib in $(objdump -p "$fio" | awk '$1 == "NEEDED" { print $2 }'); do
-		path=$(ldd "$fio" | awk -v l="$lib" '$1 == l { print $3 }')
-		case $lib in
-		libc.*|libm.*|libz.*|libaio.*|libnuma.*) install -D -m 755 "$path" "$root$path" ;;
-		*) install -d "$root$(dirname "$path")"; lab_stub_library "$fio" "$lib" "$path" "$root$path" ;;
+# lab_copy_lean PROGRAM ROOT LIBRARY...: as lab_copy_program, but with these libraries alone. In the place of the
+# others come libraries of their names that hold the symbols wanted of them, and nothing behind those: fio is linked with
+# 80 MB of clients of storage clusters, nvme with ciphers and a message bus, which no guest needs.
+lab_copy_lean() {
+	local prog=$1 root=$2 lib path of
+	shift 2
+	install -D -m 755 "$prog" "$root/bin/$(basename "$prog")"
+	for lib in $(ldd "$prog" | awk '$2 == "=>" { print $1 }'); do
+		path=$(ldd "$prog" | awk -v l="$lib" '$1 == l { print $3 }')
+		case " $* " in
+		*" ${lib%.so*} "*) install -D -m 755 "$path" "$root$path" ;;
 		esac
+	done
+	for of in "$prog" "$@"; do
+		[ "$of" = "$prog" ] || of=$(ldd "$prog" | awk -v l="$of.so" 'index($1, l) == 1 { print $3 }')
+		for lib in $(objdump -p "$of" | awk '$1 == "NEEDED" { print $2 }'); do
+			path=$(ldd "$prog" | awk -v l="$lib" '$1 == l { print $3 }')
+			if [ -z "$path" ] || [ -e "$root$path" ]; then
+				continue
+			fi
+			install -d "$root$(dirname "$path")"
+			lab_stub_library "$of" "$lib" "$path" "$root$path"
+		done
 	done
 }
 
@@ -172,7 +183,8 @@ lab_build_guest() {
 	ln -s bin "$tmp/sbin"
 	ln -s . "$tmp/usr"
 	lab_copy_program "$(command -v iperf3)" "$tmp"
-	lab_copy_fio "$tmp"
+	lab_copy_lean "$(command -v fio)" "$tmp" libc libm libz libaio libnuma
+	lab_copy_lean "$(command -v nvme)" "$tmp" libc libz libjson-c libnvme
 	rm -f "$tmp/bin/blkdiscard" # busybox's cannot write zeroes
 	lab_copy_program "$(command -v blkdiscard)" "$tmp"
 	# shellcheck disable=SC2086
@@ -199,7 +211,8 @@ lab_build_min() {
 # what the RAM disks are made from: they are made again when it changes
 lab_stamp() {
 	cat "$LAB_DIR/setup.sh" "$LAB_DIR"/l1/initramfs-init "$LAB_DIR"/l2/* "$LAB_CACHE/$1/release" \
-		"$(command -v busybox)" "$(command -v iperf3)" "$(command -v fio)" "$(command -v blkdiscard)" | sha256sum
+		"$(command -v busybox)" "$(command -v iperf3)" "$(command -v fio)" "$(command -v nvme)" \
+		"$(command -v blkdiscard)" | sha256sum
 }
 
 lab_setup_images() {
@@ -219,7 +232,7 @@ lab_setup_images() {
 
 lab_need_tools() {
 	local t
-	for t in qemu-system-x86_64 busybox cpio modprobe depmod gcc python3 xz zstd iperf3 fio blkdiscard; do
+	for t in qemu-system-x86_64 busybox cpio modprobe depmod gcc python3 xz zstd iperf3 fio nvme blkdiscard; do
 		command -v "$t" >/dev/null || lab_die "'$t' is missing: run tests/deps lab"
 	done
 }
