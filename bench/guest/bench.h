@@ -108,6 +108,7 @@ struct args {
  * @stall:  cycles without any progress after which a device is given up
  * @depth, @size: as asked for; setup lowers them to what the device can do
  * @why:    of a skip, set by setup
+ * @silent: the device stopped answering
  * @device: what it runs on
  */
 struct run {
@@ -117,7 +118,7 @@ struct run {
 	uint32_t depth, size;
 	unsigned int ring;
 	uint64_t ops, bytes, errors, begin, end;
-	bool set_up;
+	bool set_up, silent;
 	const char *why, *device;
 	struct hist *hist;
 };

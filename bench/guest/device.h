@@ -78,6 +78,7 @@ struct net_drv {
 struct net {
 	const struct net_drv *drv;
 	uint8_t mac[6];
+	bool receives; /* set before open: the test wants frames */
 	uint8_t *buf; /* SLOTS_MAX of FRAME_ROOM */
 };
 

@@ -146,6 +146,7 @@ static void loop(struct run *r, enum disk_do what)
 			last = rdtsc();
 		if (!(++looks % LOOKS) && rdtsc() - last > r->stall) {
 			r->errors += busy;
+			r->silent = true;
 			break;
 		}
 		pause();

@@ -119,6 +119,15 @@ static void rings_on(void)
 	*reg(RCTL) = RCTL_ON;
 }
 
+/* QEMU's card takes no frame in the second after its receiver was switched on. */
+static void settle(void)
+{
+	uint64_t end = rdtsc() + tsc_hz / 10 * 11;
+
+	while (rdtsc() < end)
+		pause();
+}
+
 static const char *open(struct net *n)
 {
 	uint32_t low, high;
@@ -136,6 +145,8 @@ static const char *open(struct net *n)
 	memcpy(n->mac, &low, 4);
 	memcpy(n->mac + 4, &high, 2);
 	rings_on();
+	if (n->receives)
+		settle();
 	return NULL;
 }
 

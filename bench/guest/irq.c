@@ -43,6 +43,7 @@ static void one(struct run *r)
 		hist_add(r->hist, event_tsc - kicked);
 		irq_eoi();
 	}
+	r->silent = !came;
 	/* The completion is written before the interrupt is sent. */
 	if (!came || disk.drv->poll(&disk, &ok) < 0 || !ok)
 		r->errors++;
@@ -62,7 +63,7 @@ static void loop(struct run *r)
 	do {
 		one(r);
 		r->ops++;
-	} while (r->errors < ERRORS_MAX && run_more(r, rdtsc()));
+	} while (!r->silent && r->errors < ERRORS_MAX && run_more(r, rdtsc()));
 }
 
 static void finish(struct run *r)

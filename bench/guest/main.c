@@ -117,8 +117,7 @@ static const char *prepare(struct run *r)
 		return r->why ? r->why : "an exception during the warm-up";
 	if (r->why)
 		return r->why;
-	return r->errors ? "the device reported errors, or did not answer, during the warm-up"
-			 : NULL;
+	return r->silent ? "the device did not answer during the warm-up" : NULL;
 }
 
 static void info_of(const struct run *r)

@@ -5,13 +5,13 @@
  */
 #include "bench/guest/device.h"
 
-#define SIZE_DFLT  64u
-#define SIZE_LEAST 64u
-#define SIZE_MOST  1518u
-#define FCS	   4u
-#define ETHERTYPE  0x88b5 /* IEEE 802: local experimental */
-#define LOOKS	   256u
-#define ERRORS_MAX 10u
+#define SIZE_DFLT    64u
+#define SIZE_LEAST   64u
+#define SIZE_MOST    1518u
+#define FCS	     4u
+#define ETHERTYPE    0x88b5 /* IEEE 802: local experimental */
+#define LOOKS	     256u
+#define SILENCES_MAX 3u
 
 /* What is in a frame behind its Ethernet header. */
 struct body {
@@ -42,6 +42,8 @@ static void frames_init(uint32_t len)
 	}
 }
 
+static void loop_tx(struct run *r);
+
 static void setup(struct run *r)
 {
 	static const struct net_drv *const drv[] = { &net_e1000, &net_virtio };
@@ -49,7 +51,8 @@ static void setup(struct run *r)
 
 	r->size = r->size ? MAX(SIZE_LEAST, MIN(r->size, SIZE_MOST)) : SIZE_DFLT;
 	r->depth = MAX(1u, MIN(r->depth, SLOTS_MAX));
-	net = (struct net){ .buf = arena_alloc(SLOTS_MAX * FRAME_ROOM) };
+	net = (struct net){ .buf = arena_alloc(SLOTS_MAX * FRAME_ROOM),
+			    .receives = r->test->loop != loop_tx };
 	r->why = net.buf ? "there is neither an e1000 nor a virtio network function"
 			 : "too little memory for the buffers: give the machine more";
 	for (i = 0; net.buf && i < ARRAY_SIZE(drv); i++)
@@ -80,7 +83,10 @@ static bool stalled(const struct run *r, uint64_t *last, unsigned int *looks)
 {
 	if (!*looks)
 		*last = rdtsc();
-	return !(++*looks % LOOKS) && rdtsc() - *last > r->stall;
+	if (++*looks % LOOKS || rdtsc() - *last <= r->stall)
+		return false;
+	*looks = 0;
+	return true;
 }
 
 /* ---- out: as many frames as the device takes, depth of them at a time */
@@ -113,6 +119,7 @@ static void loop_tx(struct run *r)
 		kick = false;
 		if (stalled(r, &last, &looks)) {
 			r->errors += busy;
+			r->silent = true;
 			break;
 		}
 		pause();
@@ -159,9 +166,26 @@ static bool answered(struct run *r, unsigned int slot, uint64_t asked)
 	return now < r->until && asked < r->max_ops && ask(r, slot);
 }
 
+/* Frames get lost: what was out is an error each, and asked for again, a few times in a row. */
+static bool ask_again(struct run *r, unsigned int busy, unsigned int silences)
+{
+	unsigned int i;
+
+	r->errors += busy;
+	r->silent = silences == SILENCES_MAX;
+	if (r->silent)
+		return false;
+	reap();
+	for (i = 0; i < r->depth; i++)
+		if (numbers[i] && !ask(r, i))
+			return false;
+	net.drv->kick(&net);
+	return true;
+}
+
 static void loop_echo(struct run *r)
 {
-	unsigned int busy = 0, looks = 0, i;
+	unsigned int busy = 0, looks = 0, silences = 0, i;
 	uint64_t last = rdtsc(), asked = 0;
 	const uint8_t *f;
 	uint32_t len;
@@ -180,13 +204,11 @@ static void loop_echo(struct run *r)
 			else
 				busy--;
 			net.drv->kick(&net);
-			looks = 0;
+			looks = silences = 0;
 			continue;
 		}
-		if (stalled(r, &last, &looks)) {
-			r->errors += busy;
+		if (stalled(r, &last, &looks) && !ask_again(r, busy, ++silences))
 			break;
-		}
 		pause();
 	}
 	reap();
