@@ -312,5 +312,19 @@ void bench_backend_args(const struct bench_cfg *c, const struct bench_side *s,
 	bench_arg(out, "--port");
 	bench_arg(out, "name=guest,queues=1,socket=%s", p->backend);
 	bench_arg(out, "--port");
-	bench_arg(out, "name=host,vdev=net_tap0,,iface=%s", c->net_tap ? c->net_tap : "");
+	bench_arg(out, "name=host,vdev=net_tap0,,iface=%s", p->wire);
+}
+
+/* DPDK makes a tap interface of its own: one that is there already has another kind of queues. */
+const char *bench_wire(const struct bench_cfg *c, const struct bench_side *s,
+		       const struct bench_place *p)
+{
+	switch (s->mode) {
+	case BENCH_M_VFIO:
+		return NULL;
+	case BENCH_M_VHOST_USER:
+		return c->net_socket ? NULL : p->wire;
+	default:
+		return c->net_tap;
+	}
 }

@@ -51,6 +51,12 @@ const char *bench_vmm_name(enum bench_vmm v);
 int bench_mode_parse(unsigned int *mask, const char *text, struct err *e) __must_check;
 int bench_topic_parse(unsigned int *mask, const char *text, struct err *e) __must_check;
 
+/** bench_load_wanted() - is it one of those in c->only? bench_only_check() - are those all known?
+ */
+struct bench_cfg;
+bool bench_load_wanted(const struct bench_cfg *c, const struct bench_load *l);
+int bench_only_check(const char *only, struct err *e) __must_check;
+
 /** struct bench_side - one column */
 struct bench_side {
 	enum bench_mode mode;
@@ -63,7 +69,7 @@ struct bench_side {
  * @exe:    this program; @vhostd: the backend; @qemu: the peer; @kernel: the payload or a Linux
  * @modes:  @topics: masks
  * @cpu:    host CPU of the vCPU; @io_cpu: of I/O thread and backend; -1: not pinned
- * @only:   name of the one load to run, or NULL
+ * @only:   names of the loads to run, with commas between, or NULL: all
  */
 struct bench_cfg {
 	char *exe, *vhostd, *qemu, *kernel, *initrd;
@@ -104,10 +110,11 @@ void bench_args_free(struct bench_args *a);
 
 /**
  * struct bench_place - where one machine and its backend meet
- * @dir: a folder of its own; @control: @backend: sockets in it
+ * @dir: a folder of its own; @control: @backend: sockets in it; @wire: interface that a backend
+ * makes
  */
 struct bench_place {
-	char dir[64], control[96], backend[96], log[96];
+	char dir[64], control[96], backend[96], log[96], wire[16];
 };
 
 /** bench_vmm_args() - the VMM's command line for a side and the loads of one boot. */
@@ -188,6 +195,22 @@ void bench_count_stat(const json_t *data, struct bench_counts *out);
 /** bench_count_delta() - what happened from a to b, into a sample. */
 void bench_count_delta(const struct bench_counts *a, const struct bench_counts *b,
 		       struct bench_sample *out);
+
+/* ---- peer.c: the other end of a network */
+
+struct bench_peer;
+/**
+ * bench_peer_start() - answer the guest's frames on an interface of the host
+ * @flood_size: 0: each frame goes back; else frames of this size go out without end
+ */
+int bench_peer_start(struct sys *s, const char *ifname, unsigned int flood_size, int cpu,
+		     struct bench_peer **out, struct err *e) __must_check;
+void bench_peer_stop(struct bench_peer *p);
+
+/** bench_wire() - the host's end of a side's network; NULL: it is not on this host, or not known.
+ */
+const char *bench_wire(const struct bench_cfg *c, const struct bench_side *s,
+		       const struct bench_place *p);
 
 /* ---- boot.c: one machine, from start to end */
 

@@ -37,6 +37,7 @@ struct talk {
 	char test[BENCH_NAME_SIZE];
 	bool hello, started, ran, ended;
 	struct bench_sample *sample;
+	struct bench_peer *peer;
 	struct err e;
 };
 
@@ -90,6 +91,19 @@ static void probe_open(struct talk *t)
 		setsockopt(t->probe.ctl, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 }
 
+/* A peer on the host's end of the wire, for loads that need one. */
+static int peer_start(struct talk *t)
+{
+	const struct bench_boot *b = t->b;
+	const struct bench_load *l = b->loads[0];
+	const char *wire = bench_wire(b->cfg, &b->side, &t->place);
+	bool rx = !strcmp(l->guest, "net-rx");
+
+	if (b->cfg->on_linux || !wire || (!rx && strcmp(l->guest, "net-echo")))
+		return 0;
+	return bench_peer_start(b->sys, wire, rx ? l->size : 0, b->cfg->io_cpu, &t->peer, &t->e);
+}
+
 static int on_hello(struct talk *t, const struct bench_msg *m)
 {
 	if (m->status != BENCH_MSG_VERSION)
@@ -99,7 +113,7 @@ static int on_hello(struct talk *t, const struct bench_msg *m)
 	t->hello = true;
 	probe_open(t);
 	pin_qemu(t);
-	return 0;
+	return peer_start(t);
 }
 
 static int go_on(struct talk *t)
@@ -256,6 +270,7 @@ static int place_make(struct bench_place *p, struct err *e)
 	snprintf(p->control, sizeof(p->control), "%s/control", p->dir);
 	snprintf(p->backend, sizeof(p->backend), "%s/backend", p->dir);
 	snprintf(p->log, sizeof(p->log), "%s/log", p->dir);
+	snprintf(p->wire, sizeof(p->wire), "sb-%.6s", p->dir + strlen(p->dir) - 6);
 	return 0;
 }
 
@@ -280,7 +295,9 @@ static int backend_start(struct talk *t)
 	if (!a.n)
 		return 0;
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	ret = bench_spawn(&t->backend, &a, null, t->log, SIGTERM, b->cfg->io_cpu, &t->e);
+	/* Its poll loop is pinned by its own option; pinned too, the rest of it would starve there.
+	 */
+	ret = bench_spawn(&t->backend, &a, null, t->log, SIGTERM, -1, &t->e);
 	close(null);
 	bench_args_free(&a);
 	for (ms = 0; !ret && !sys_exists(b->sys, "%s", t->place.backend); ms += 10) {
@@ -365,6 +382,7 @@ int bench_boot(struct bench_boot *b, struct err *e)
 		ret = vmm_start(t);
 	while (!ret)
 		ret = turn(t);
+	bench_peer_stop(t->peer);
 	/* Most end by themselves now; SIGHUP makes ours end in order. */
 	if (ret > 0)
 		bench_proc_wait(&t->vmm, 3000);

@@ -80,7 +80,7 @@ unsigned int bench_fair_before(const struct bench_facts *f, const struct bench_c
 		n += refuse(r, "kvm", "there is no /dev/kvm");
 	fair_kvm(f, r);
 	n += fair_host(f, c, r);
-	if (c->runs < 3)
+	if (c->runs < 4)
 		(void)!bench_warn(r, BENCH_NOTE, "runs",
 				  "%u run%s: too few to tell noise from a difference", c->runs,
 				  c->runs == 1 ? "" : "s");

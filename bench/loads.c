@@ -35,7 +35,7 @@ const struct bench_load bench_loads[] = {
 	NET("net-tx-64", "net-tx", "send packets of 64 bytes", BENCH_PACKETS, 32, 64, false, true),
 	NET("net-tx-1518", "net-tx", "send packets of 1518 bytes", BENCH_PACKETS, 32, 1518, false,
 	    true),
-	NET("net-echo-64", "net-echo", "request and response, 64 bytes", BENCH_OPS, 1, 64, true,
+	NET("net-echo-64", "net-echo", "request and response, 64 bytes", BENCH_OPS, 1, 64, false,
 	    true),
 	NET("net-rx-64", "net-rx", "receive packets of 64 bytes", BENCH_PACKETS, 32, 64, false,
 	    true),
@@ -135,4 +135,39 @@ int bench_topic_parse(unsigned int *mask, const char *text, struct err *e)
 	if (ret)
 		err_append(e, ": net, disk, cpu, memory, or all");
 	return ret;
+}
+
+bool bench_load_wanted(const struct bench_cfg *c, const struct bench_load *l)
+{
+	const char *p = c->only;
+	size_t n = strlen(l->name), k;
+
+	for (; p; p = p[k] ? p + k + 1 : NULL) {
+		k = strcspn(p, ",");
+		if (k == n && !strncmp(p, l->name, n))
+			return true;
+	}
+	return !c->only;
+}
+
+int bench_only_check(const char *only, struct err *e)
+{
+	const struct bench_load *l;
+	size_t n;
+
+	for (;; only += n + 1) {
+		n = strcspn(only, ",");
+		for (l = bench_loads; l->name; l++)
+			if (strlen(l->name) == n && !strncmp(l->name, only, n))
+				break;
+		if (!l->name) {
+			err_set(e, -EINVAL, "--only: there is no test \"%.*s\"; there are",
+				(int)MIN(n, (size_t)60), only);
+			for (l = bench_loads; l->name; l++)
+				err_append(e, " %s", l->name);
+			return -EINVAL;
+		}
+		if (!only[n])
+			return 0;
+	}
 }

@@ -53,7 +53,7 @@ static unsigned int loads_of(const struct bench_cfg *c, enum bench_topic t,
 
 	for (l = bench_loads; l->name && n < LOADS_MAX; l++)
 		if (l->topic == t && (c->on_linux ? l->on_linux : l->on_payload) &&
-		    (!c->only || !strcmp(c->only, l->name)))
+		    bench_load_wanted(c, l))
 			out[n++] = l;
 	return n;
 }
@@ -151,6 +151,10 @@ static void explain_reason(char *text, char *out, size_t size)
 		}
 	}
 	out[strcspn(out, "\n")] = 0;
+	/* The rest of its first words is known to the reader. */
+	p = strstr(out, "port bench: ");
+	if (p)
+		memmove(out, p + strlen("port bench: "), strlen(p + strlen("port bench: ")) + 1);
 }
 
 /* The planner itself is asked, with the command line that would be used. */
@@ -194,9 +198,6 @@ static void side_look(struct session *s, const struct job *j)
 	enum bench_topic t = j->loads[0]->topic;
 	char why[BENCH_TEXT_SIZE];
 
-	if (!no && t == BENCH_NET && j->side.mode == BENCH_M_VHOST_USER && !s->cfg->net_tap &&
-	    !s->cfg->net_socket)
-		no = "neither --net-socket nor --net-tap given";
 	if (!no && t == BENCH_NET && j->side.vmm == BENCH_SLUICE &&
 	    (j->side.mode == BENCH_M_EMULATED_IOEVENTFD || j->side.mode == BENCH_M_EMULATED_SHADOW))
 		no = "a network port has no such doorbells";

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "bench/report.h"
 #include "cmd/cmd.h"
 
 /* struct bench_opts - the options as typed. */
@@ -16,6 +17,7 @@ struct bench_opts {
 	char *modes, *kernel, *initrd, *out, *disk_path, *disk_socket, *disk_pf, *net_tap,
 		*net_socket, *net_pf, *only, *qemu;
 	int guest, peer, force, pin, page;
+	bool page_given;
 	uint32_t runs, seconds;
 	uint64_t ops, memory;
 };
@@ -35,8 +37,8 @@ static const struct opt bench_opts[] = {
 	  .help = "the guest's kernel (the payload that was built with this program)" },
 	{ "initrd", OPT_STR, .off = B(initrd), .arg = "FILE", .complete = "file",
 	  .help = "the linux guest's RAM disk; its program speaks as bench/guest-linux.sh does" },
-	{ "only", OPT_STR, .off = B(only), .arg = "TEST", .help = "this test alone" },
-	{ "runs", OPT_U32, .off = B(runs), .min = 1, .max = 1000, .help = "rounds (3)" },
+	{ "only", OPT_STR, .off = B(only), .arg = "TEST,TEST...", .help = "these tests alone" },
+	{ "runs", OPT_U32, .off = B(runs), .min = 1, .max = 1000, .help = "rounds (5)" },
 	{ "seconds", OPT_U32, .off = B(seconds), .min = 1, .max = 3600,
 	  .help = "length of each load (1)" },
 	{ "ops", OPT_SIZE, .off = B(ops), .min = 1, .arg = "N",
@@ -59,8 +61,9 @@ static const struct opt bench_opts[] = {
 	  .help = "physical function whose VF is the network port of mode vfio" },
 	{ "memory", OPT_SIZE, .off = B(memory), .min = MIB(64), .group = "How",
 	  .help = "guest memory (256M)" },
-	{ "page", OPT_ENUM, .off = B(page), .choices = page_names,
-	  .help = "pages behind it (thp), the same in every mode" },
+	{ "page", OPT_ENUM, .off = B(page), .choices = page_names, .given = B(page_given),
+	  .help = "pages behind it, the same in every mode (thp; 4K with a peer, which cannot ask "
+		  "for more)" },
 	{ "pin", OPT_BOOL, .off = B(pin),
 	  .help = "vCPU on the first CPU we may use, I/O and backend on the second (on)" },
 	{ "out", OPT_STR, .off = B(out), .arg = "FOLDER", .complete = "file",
@@ -152,6 +155,8 @@ static int cfg_make(struct sys *s, const struct bench_opts *o, const char *what,
 		if (ret)
 			err_prefix(e, "--modes: ");
 	}
+	if (!ret && o->only)
+		ret = bench_only_check(o->only, e);
 	if (ret)
 		return ret;
 	c->on_linux = o->guest == 1;
@@ -161,7 +166,7 @@ static int cfg_make(struct sys *s, const struct bench_opts *o, const char *what,
 	c->seconds = o->seconds;
 	c->ops = o->ops;
 	c->memory = o->memory;
-	c->page = page_names[o->page];
+	c->page = page_names[c->peer_qemu && !o->page_given ? 0 : o->page];
 	c->only = o->only;
 	c->disk_path = o->disk_path ? o->disk_path : "null:1G";
 	c->disk_socket = o->disk_socket;
@@ -216,6 +221,8 @@ static int measure(struct sys *s, const struct bench_opts *o, const char *what, 
 	ret = cfg_make(s, o, what, &c, e);
 	if (!ret)
 		ret = bench_run(s, &c, &r, e);
+	if (!ret && !r.n_test)
+		ret = err_set(e, -ENODEV, "nothing could be measured");
 	/* What an interrupted run has is kept. */
 	if (r.n_test) {
 		saved = save(s, o->out ? o->out : "bench-out", &r, &save_err);
@@ -227,13 +234,33 @@ static int measure(struct sys *s, const struct bench_opts *o, const char *what, 
 	return ret ? ret : saved;
 }
 
+/* "sluice bench compare A B" */
+static int compare(const struct cmd *c, int argc, char **argv)
+{
+	struct err e = { 0 };
+	int ret;
+
+	if (argc != 2) {
+		err_set(&e, -EINVAL, "compare: give two result.json files");
+		cmd_err_prefix(&e, c);
+		return cmd_fail(&e, true);
+	}
+	ret = bench_compare(argv[0], argv[1], stdout, &e);
+	if (ret >= 0)
+		return CMD_OK;
+	cmd_err_prefix(&e, c);
+	return cmd_fail(&e, false);
+}
+
 static int bench_main(struct sys *s, const struct cmd *c, int argc, char **argv)
 {
-	struct bench_opts o = { .pin = 1, .page = 1, .runs = 3, .seconds = 1, .memory = MIB(256) };
+	struct bench_opts o = { .pin = 1, .page = 1, .runs = 5, .seconds = 1, .memory = MIB(256) };
 	char command[BENCH_TEXT_SIZE];
 	struct err e = { 0 };
 	int rest, status = CMD_USAGE, ret;
 
+	if (argc && !strcmp(argv[0], "compare"))
+		return compare(c, argc - 1, argv + 1);
 	command_text(argc, argv, command, sizeof(command));
 	if (!cmd_parse(c, &o, argc, argv, &rest, &status))
 		goto out;
@@ -254,11 +281,12 @@ out:
 const struct cmd cmd_bench = {
 	.name = "bench",
 	.help = "compare ways of I/O: the same guest and load in each mode",
-	.operands = "[net|disk|cpu|memory|all]",
+	.operands = "[net|disk|cpu|memory|all] | compare A B",
 	.about =
 		"Runs the same guest with the same load in each mode, in turn, and tells for each: throughput, latency, exits "
 		"by reason, interrupts, CPU time of vCPU, I/O thread and backend, system calls. What this host cannot run is "
-		"listed with the reason. Ctrl-C keeps what is done",
+		"listed with the reason. Ctrl-C keeps what is done. 'compare' says for two files result.json which "
+		"figures differ, and whether that is more than noise",
 	.opts = bench_opts,
 	.fn = bench_main,
 };

@@ -65,13 +65,28 @@ static struct bench_cfg cfg(void)
 				   .vhostd = "vhostd",
 				   .kernel = "k",
 				   .modes = 1u << BENCH_M_EMULATED | 1u << BENCH_M_VIRTIO,
-				   .runs = 3,
+				   .runs = 5,
 				   .seconds = 1,
 				   .memory = MIB(256),
 				   .page = "thp",
 				   .disk_path = "a,b",
 				   .cpu = 0,
 				   .io_cpu = 1 };
+}
+
+static void test_only(void **state)
+{
+	struct bench_cfg c = cfg();
+	struct err e = { 0 };
+
+	assert_true(bench_load_wanted(&c, bench_loads));
+	c.only = "disk-read-4k-d32,disk-flush";
+	assert_false(bench_load_wanted(&c, bench_loads));
+	assert_true(bench_load_wanted(&c, bench_loads + 1));
+	assert_int_equal(bench_only_check(c.only, NULL), 0);
+	assert_int_equal(bench_only_check("disk-flush,disk", &e), -EINVAL);
+	assert_non_null(strstr(e.text, "\"disk\"; there are disk-read-4k-d1"));
+	assert_int_equal(bench_only_check("", NULL), -EINVAL);
 }
 
 static void test_sides(void **state)
@@ -107,7 +122,7 @@ static char *joined(struct bench_args *a)
 static char *vmm_line(const struct bench_cfg *c, enum bench_mode m, enum bench_vmm v,
 		      const struct bench_load *l)
 {
-	const struct bench_place p = { "/tmp/d", "/tmp/d/c", "/tmp/d/b", "/tmp/d/l" };
+	const struct bench_place p = { "/tmp/d", "/tmp/d/c", "/tmp/d/b", "/tmp/d/l", "w" };
 	const struct bench_side s = { m, v };
 	struct bench_args a = { 0 };
 
@@ -201,7 +216,7 @@ static void test_before(void **state)
 	c.cpu = c.io_cpu = -1;
 	expect(good, c, 0, "pinning", BENCH_WARN);
 	c = cfg();
-	c.runs = 1;
+	c.runs = 3;
 	expect(good, c, 0, "runs", BENCH_NOTE);
 }
 
@@ -285,10 +300,10 @@ static void test_counts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order),  cmocka_unit_test(test_words),
-		cmocka_unit_test(test_sides),  cmocka_unit_test(test_args),
-		cmocka_unit_test(test_before), cmocka_unit_test(test_after),
-		cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_order), cmocka_unit_test(test_words),
+		cmocka_unit_test(test_only),  cmocka_unit_test(test_sides),
+		cmocka_unit_test(test_args),  cmocka_unit_test(test_before),
+		cmocka_unit_test(test_after), cmocka_unit_test(test_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
