@@ -1,0 +1,85 @@
+#!/bin/busybox sh
+# shellcheck shell=dash disable=SC2013
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The linux guest of "sluice bench": runs loads with fio and prints the runner's protocol (bench/proto.h) on the
+# console. The lab's init runs it as /test.sh; any RAM disk with busybox and fio will do. On the kernel command
+# line: bench.loads=NAME:KIND:DEPTH:SIZE,... and bench.seconds=N, or bench.ops=N in its place.
+
+word() {
+	for w in $(cat /proc/cmdline); do
+		case $w in "bench.$1="*) echo "${w#*=}" ;; esac
+	done
+}
+
+# the runner reads the machine's counters, then sends a byte
+wait_byte() { dd bs=1 count=1 </dev/console >/dev/null 2>&1; }
+
+disk() {
+	for d in /dev/nvme0n1 /dev/vda; do
+		[ ! -b $d ] || { echo $d; return; }
+	done
+}
+
+# what fio says in JSON, a member a line: of the part that was asked for
+result() {
+	awk -v test="$1" -v want="$2" -v size="$3" '
+	function num(s) { gsub(/[^0-9.]/, "", s); return int(s) }
+	/^ *"(read|write|trim|sync)" : \{/ { part = $1; gsub(/"/, "", part); lat = "" }
+	/"(slat|clat|lat)_ns" : \{/ { lat = $1; gsub(/"/, "", lat) }
+	/"runtime"/ && num($3) > ms { ms = num($3) }
+	part != want { next }
+	/"total_ios"/ { ops = num($3) }
+	lat != (want == "sync" ? "lat_ns" : "clat_ns") { next }
+	/"max"/ { max = num($3) }
+	/"50.000000"/ { p50 = num($3) }
+	/"99.000000"/ { p99 = num($3) }
+	/"99.900000"/ { p999 = num($3) }
+	/"error"/ { errors = num($3) }
+	END {
+		printf "result test=%s ops=%.0f ns=%.0f bytes=%.0f p50_ns=%.0f p99_ns=%.0f p999_ns=%.0f max_ns=%.0f errors=%d\n",
+			test, ops, ms * 1000000, ops * size, p50, p99, p999, max, errors
+	}'
+}
+
+# load NAME KIND DEPTH SIZE
+load() {
+	dev=$(disk) part="read"
+	set -- "$@" --name=bench --filename="$dev" --bs="$4" --iodepth="$3" --ioengine=libaio --direct=1 --thread \
+		--norandommap --randseed=1 --output-format=json --output=/tmp/fio
+	case $2 in
+	disk-read) set -- "$@" --rw=randread ;;
+	disk-write) set -- "$@" --rw=randwrite; part="write" ;;
+	disk-flush) set -- "$@" --rw=randwrite --fsync=1; part="sync" ;;
+	*) echo "skip test=$1 reason=the linux guest has no $2"; return ;;
+	esac
+	[ -n "$dev" ] || { echo "skip test=$1 reason=there is no disk"; return; }
+	if [ "$ops" != 0 ]; then
+		set -- "$@" --number_ios="$ops"
+	else
+		set -- "$@" --time_based --runtime="$seconds"
+	fi
+	name=$1 size=$4
+	shift 4
+	echo "start test=$name"
+	wait_byte
+	fio "$@" >/tmp/fio.err 2>&1
+	status=$?
+	echo "stop test=$name"
+	wait_byte
+	if [ $status = 0 ]; then
+		result "$name" $part "$size" </tmp/fio
+	else
+		echo "skip test=$name reason=fio: $(tail -n 1 /tmp/fio.err)"
+	fi
+}
+
+seconds=$(word seconds) ops=$(word ops)
+stty -F /dev/console -icanon -echo min 1
+echo "SLUICE-BENCH 1"
+echo "info guest=linux kernel=$(uname -r) disk=$(disk)"
+for l in $(word loads | tr , ' '); do
+	# shellcheck disable=SC2046 # four words
+	load $(echo "$l" | tr : ' ')
+done
+echo "end status=0"
