@@ -7,39 +7,11 @@ shrink.py BUILD-ROOT. The others must not notice, and the one who did it is drop
 import os
 import struct
 import sys
-import threading
 
 from vhostd import Vhostd, run_tests, wait
-from vu import GET_INFLIGHT_FD, P_INFLIGHT, P_MQ, SET_INFLIGHT_FD, Disk, Front, Gone, NetPair
+from vu import GET_INFLIGHT_FD, P_INFLIGHT, P_MQ, SET_INFLIGHT_FD, Disk, Front, Gone, Healthy, NetPair
 
 TIMES = 2
-
-
-class Healthy:
-    """Checks something again and again on a thread; the first failure is kept."""
-
-    def __init__(self, peer):
-        self.peer, self.rounds, self.error, self.stop = peer, 0, None, False
-        self.thread = threading.Thread(target=self.run)
-        self.thread.start()
-
-    def run(self):
-        try:
-            while not self.stop:
-                self.peer.check(self.rounds)
-                self.rounds += 1
-        except (AssertionError, OSError) as e:
-            self.error = e
-
-    def goes_on(self):
-        have = self.rounds
-        wait("a healthy peer to go on", lambda: self.error or self.rounds > have + 3)
-        assert not self.error, f"a healthy peer: {self.error}"
-
-    def end(self):
-        self.stop = True
-        self.thread.join()
-        self.peer.close()
 
 
 def disk_load(f, q=0):

@@ -9,7 +9,10 @@ import os
 import select
 import socket
 import struct
+import threading
 import time
+
+from vhostd import wait
 
 (GET_FEATURES, SET_FEATURES, SET_OWNER, RESET_OWNER, SET_MEM_TABLE, SET_LOG_BASE, SET_LOG_FD, SET_VRING_NUM, SET_VRING_ADDR,
  SET_VRING_BASE, GET_VRING_BASE, SET_VRING_KICK, SET_VRING_CALL, SET_VRING_ERR, GET_PROTOCOL_FEATURES,
@@ -244,3 +247,30 @@ class NetPair:
     def close(self):
         self.a.close()
         self.b.close()
+
+
+class Healthy:
+    """Checks something again and again on a thread; the first failure is kept."""
+
+    def __init__(self, peer):
+        self.peer, self.rounds, self.error, self.stop = peer, 0, None, False
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        try:
+            while not self.stop:
+                self.peer.check(self.rounds)
+                self.rounds += 1
+        except (AssertionError, OSError) as e:
+            self.error = e
+
+    def goes_on(self):
+        have = self.rounds
+        wait("a healthy peer to go on", lambda: self.error or self.rounds > have + 3)
+        assert not self.error, f"a healthy peer: {self.error}"
+
+    def end(self):
+        self.stop = True
+        self.thread.join()
+        self.peer.close()

@@ -14,6 +14,10 @@
  * says stays true until the handler is done. All else is as fatal as before: memory of our own
  * (private, or DPDK's), a signal that was sent.
  *
+ * librte_vhost unmaps memory before it knows that it can map what takes its place, and ends the
+ * connection only then; a poll loop that comes in between meets a SIGSEGV. Where such memory was
+ * known to be, single pages are put, until the connection is over.
+ *
  * DPDK catches SIGBUS itself while it takes further huge pages, and jumps to where the thread that
  * does so was, from any thread. So it may not: what it took by the end of set-up has to do.
  */
@@ -34,10 +38,22 @@
 
 #define HITS 64 /* more at once are mended, but not told */
 
+#define COVERS	2048 /* regions of all ports */
+#define PATCHES 256  /* pages put for them at a time */
+#define PAGE	4096ul
+
+/* No longer than its memory is known to be some front end's; len is 0 while it is made. */
+struct cover {
+	_Atomic uintptr_t start;
+	_Atomic size_t len;
+};
+
 struct bus {
 	int fd;
 	_Atomic(void *) hit[HITS];
-	struct sigaction old;
+	_Atomic uintptr_t patch[PATCHES];
+	struct cover cover[COVERS];
+	struct sigaction old, old_segv;
 };
 
 /* ---- in the handler: system calls and arithmetic, nothing else ---- */
@@ -116,21 +132,54 @@ static void tell(struct bus *b, void *p)
 		return;
 }
 
-static void on_sigbus(int sig, siginfo_t *si, void *context)
+static bool covered(struct bus *b, uintptr_t p)
+{
+	for (unsigned int i = 0; i < COVERS; i++)
+		if (p - atomic_load(&b->cover[i].start) < atomic_load(&b->cover[i].len))
+			return true;
+	return false;
+}
+
+/* A page where there is none. Somebody else's page would be left alone. */
+static bool patch(struct bus *b, void *p)
+{
+	uintptr_t at = ALIGN_DOWN((uintptr_t)p, PAGE), none = 0;
+	void *page;
+	unsigned int i;
+
+	if (!covered(b, at))
+		return false;
+	for (i = 0; i < PATCHES; i++, none = 0)
+		if (atomic_compare_exchange_strong(&b->patch[i], &none, at))
+			break;
+	if (i == PATCHES)
+		return false;
+	page = mmap((void *)at, PAGE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	if (page == (void *)at)
+		return true;
+	atomic_store(&b->patch[i], 0);
+	/* Two threads may meet the same hole: the second one finds the first one's page. */
+	return errno == EEXIST;
+}
+
+static void on_signal(int sig, siginfo_t *si, void *context)
 {
 	struct bus *b = glue_bus();
 	int saved = errno;
 
-	if (b && si->si_code > 0 && mend(si->si_addr)) {
+	if (b && si->si_code > 0 &&
+	    (sig == SIGBUS ? mend(si->si_addr)
+			   : si->si_code == SEGV_MAPERR && patch(b, si->si_addr))) {
 		tell(b, si->si_addr);
 		errno = saved;
 		return;
 	}
 	/* The access happens again, and this time it ends us. A signal that was sent does so here.
 	 */
-	signal(SIGBUS, SIG_DFL);
+	signal(sig, SIG_DFL);
 	if (si->si_code <= 0)
-		raise(SIGBUS);
+		raise(sig);
 }
 
 /* ---- for the rest of the program ---- */
@@ -153,7 +202,7 @@ void bus_pages_stay(void)
 
 int bus_new(struct bus **out, struct err *e)
 {
-	struct sigaction sa = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_RESTART };
+	struct sigaction sa = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART };
 	struct bus *b = calloc(1, sizeof(*b));
 
 	if (!b)
@@ -166,6 +215,7 @@ int bus_new(struct bus **out, struct err *e)
 	glue_set_bus(b);
 	sigemptyset(&sa.sa_mask);
 	sigaction(SIGBUS, &sa, &b->old);
+	sigaction(SIGSEGV, &sa, &b->old_segv);
 	*out = b;
 	return 0;
 }
@@ -175,6 +225,7 @@ void bus_free(struct bus *b)
 	if (!b)
 		return;
 	sigaction(SIGBUS, &b->old, NULL);
+	sigaction(SIGSEGV, &b->old_segv, NULL);
 	glue_set_bus(NULL);
 	close(b->fd);
 	free(b);
@@ -208,5 +259,37 @@ void bus_forget(struct bus *b, const void *p, size_t len)
 
 		if (hit && (uintptr_t)hit - (uintptr_t)p < len)
 			atomic_compare_exchange_strong(&b->hit[i], &hit, NULL);
+	}
+}
+
+void bus_cover(struct bus *b, const void *p, size_t len)
+{
+	for (unsigned int i = 0; b && i < COVERS; i++) {
+		uintptr_t none = 0;
+
+		if (!atomic_compare_exchange_strong(&b->cover[i].start, &none, (uintptr_t)p))
+			continue;
+		atomic_store(&b->cover[i].len, len);
+		return;
+	}
+}
+
+void bus_uncover(struct bus *b, const void *p)
+{
+	size_t len = 0;
+
+	for (unsigned int i = 0; b && i < COVERS && !len; i++) {
+		if (atomic_load(&b->cover[i].start) != (uintptr_t)p)
+			continue;
+		len = atomic_exchange(&b->cover[i].len, 0);
+		atomic_store(&b->cover[i].start, 0);
+	}
+	for (unsigned int i = 0; b && i < PATCHES; i++) {
+		uintptr_t at = atomic_load(&b->patch[i]);
+
+		if (!at || at - (uintptr_t)p >= len ||
+		    !atomic_compare_exchange_strong(&b->patch[i], &at, 0))
+			continue;
+		munmap((void *)at, PAGE);
 	}
 }

@@ -30,4 +30,11 @@ void *bus_take(struct bus *b);
  * thread; NULL is fine. */
 void bus_forget(struct bus *b, const void *p, size_t len);
 
+/**
+ * bus_cover() - memory that librte_vhost mapped: it may go before the last access to it
+ * The access is mended then, too. bus_uncover() - nobody looks there any more. Any thread.
+ */
+void bus_cover(struct bus *b, const void *p, size_t len);
+void bus_uncover(struct bus *b, const void *p);
+
 #endif

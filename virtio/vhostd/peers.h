@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-#include "base/util.h"
+#include "virtio/vhostd/judge.h"
 
 /*
  * The connections to one socket of librte_vhost, and where the memory is that came by them. The
@@ -18,6 +18,8 @@
 struct peer {
 	int vid; /* -1: a free place */
 	unsigned int n;
+	bool ack;
+	struct judge judge;
 	struct {
 		const void *p;
 		size_t len;
@@ -38,7 +40,29 @@ void peers_clear(struct peers *ps); /* all of them */
 /** peers_mem_clear() - vid's memory is not known (any more). peers_mem_add() - one more piece. */
 void peers_mem_clear(struct peers *ps, int vid);
 void peers_mem_add(struct peers *ps, int vid, const void *p, size_t len);
+
+/**
+ * peers_before() - a message that the library is about to handle, and may not see as it is
+ * A front end that asks for an acknowledgement would be told of a failure and live on, with what
+ * the library left of its memory; so the library does not see that it asks. What is refused is
+ * changed so that it does no harm, and the caller hangs up.
+ * Return: 0, or -EPROTO with e filled.
+ */
+int peers_before(struct peers *ps, int vid, void *msg, struct err *e);
+/** peers_after() - it was handled and all is well: now it may be acknowledged. */
+void peers_after(struct peers *ps, int vid, void *msg);
+
 /** peers_have() - whether p is in memory of any. */
 bool peers_have(struct peers *ps, const void *p);
+
+/**
+ * peers_patience() - how long connections to the socket may keep the library waiting: not long
+ * It reads and writes whole messages on one thread for all sockets, and would wait for ever.
+ */
+void peers_patience(const char *path);
+/** peers_unread() - another answer is about to go to who may not read any: hang up on those. */
+void peers_unread(const char *path);
+/** peers_hang_up() - end all connections to the socket; the library reads that they ended. */
+void peers_hang_up(const char *path);
 
 #endif

@@ -17,14 +17,13 @@
 #include <rte_vhost.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/usock.h"
 #include "virtio/vhostd/peers.h"
 #include "virtio/vhostd/port.h"
-
-#define SET_MEM_TABLE 5 /* of vhost-user; the library's own names are not for us */
 
 #define F(bit) (1ull << (bit))
 #define OFFLOADS                                                                               \
@@ -49,9 +48,10 @@ struct vhost_port {
 	_Atomic bool up[2 * SW_QUEUES];
 	_Atomic unsigned int note[SW_QUEUES]; /* counts changes of a queue */
 	uint64_t features;
-	uint64_t connects, drops;
-	struct log_limit limit;
-	pthread_mutex_t lock; /* pollers and kicks */
+	uint64_t connects;
+	_Atomic uint64_t drops;
+	struct log_limit limit, limit_judge; /* control loop's, the library's thread's */
+	pthread_mutex_t lock;		     /* pollers and kicks */
 	struct vhost_queue q[SW_QUEUES];
 	struct peers peers;
 };
@@ -273,25 +273,68 @@ static int on_vring_state(int vid, uint16_t queue, int enable)
 	return 0;
 }
 
-/* The first member of what the library hands out is the request's number. */
-static enum rte_vhost_msg_result on_message(int vid, void *msg)
+static void memory_known(struct vhost_port *vp, int vid)
 {
-	struct vhost_port *vp = port_of_vid(vid);
 	struct rte_vhost_memory *mem = NULL;
 
-	if (!vp || *(const uint32_t *)msg != SET_MEM_TABLE)
-		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 	peers_mem_clear(&vp->peers, vid);
 	if (rte_vhost_get_mem_table(vid, &mem))
-		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+		return;
 	for (uint32_t i = 0; i < mem->nregions; i++)
 		peers_mem_add(&vp->peers, vid, mem->regions[i].mmap_addr,
 			      mem->regions[i].mmap_size);
 	free(mem);
+}
+
+/* A poll loop writes to these: it must not wait there until somebody has read. */
+static void calls_nonblock(int vid)
+{
+	unsigned int i, n = rte_vhost_get_vring_num(vid);
+	struct rte_vhost_vring vr;
+	int on = 1;
+
+	for (i = 0; i < n; i++)
+		if (!rte_vhost_get_vhost_vring(vid, (uint16_t)i, &vr) && vr.callfd >= 0)
+			ioctl(vr.callfd, FIONBIO, &on);
+}
+
+/* Before and after each message, with the locks of all queues held where it is about queues. */
+static enum rte_vhost_msg_result before_message(int vid, void *msg)
+{
+	struct vhost_port *vp = port_of_vid(vid);
+	const struct vu_hdr *h = msg;
+	struct err e = { 0 };
+
+	if (vp && vu_req_replies(h->req))
+		peers_unread(vp->path);
+	if (vp && peers_before(&vp->peers, vid, msg, &e)) {
+		atomic_fetch_add(&vp->drops, 1);
+		log_limited(sw_vhostd(vp->p.sw)->log, &vp->limit_judge, LOG_WARN,
+			    "port %s: front end dropped: %s", vp->p.name, e.text);
+		peers_hang_up(vp->path);
+	}
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
 
-static const struct rte_vhost_user_extern_ops message_ops = { .post_msg_handle = on_message };
+static enum rte_vhost_msg_result after_message(int vid, void *msg)
+{
+	struct vhost_port *vp = port_of_vid(vid);
+	const struct vu_hdr *h = msg;
+
+	if (!vp)
+		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+	peers_after(&vp->peers, vid, msg);
+	if (h->req == VU_SET_MEM_TABLE)
+		memory_known(vp, vid);
+	else if (h->req == VU_SET_VRING_CALL)
+		calls_nonblock(vid);
+	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+}
+
+static const struct rte_vhost_user_extern_ops message_ops = {
+	.pre_msg_handle = before_message,
+	.post_msg_handle = after_message,
+};
 
 /* Connections are a resource of all ports, so one port has a few. */
 static int on_new_connection(int vid)
@@ -300,6 +343,7 @@ static int on_new_connection(int vid)
 
 	if (!vp || !peers_add(&vp->peers, vid))
 		return -1;
+	peers_patience(vp->path);
 	if (!rte_vhost_extern_callback_register(vid, &message_ops, NULL))
 		return 0;
 	peers_del(&vp->peers, vid);
@@ -371,20 +415,6 @@ static int socket_dir(const char *path, struct err *e)
 	return ret;
 }
 
-/*
- * The library ends the connections first, for which it calls on_destroy_device() back, but not
- * on_destroy_connection().
- */
-static void vhost_unregister(struct vhost_port *vp)
-{
-	if (!vp->registered)
-		return;
-	rte_vhost_driver_unregister(vp->path);
-	vp->registered = false;
-	peers_clear(&vp->peers);
-	queues_forget(vp);
-}
-
 static int vhost_register(struct vhost_port *vp, struct err *e)
 {
 	struct vhostd *d = sw_vhostd(vp->p.sw);
@@ -411,34 +441,29 @@ static int vhost_register(struct vhost_port *vp, struct err *e)
 	return 0;
 }
 
-/*
- * The library has no way to end one connection but to give up its socket. Whoever connects next
- * begins anew.
- */
 static bool vhost_fault(struct sw_port *p, const void *addr)
 {
 	struct vhost_port *vp = vhost_of(p);
-	const struct log *log = sw_vhostd(p->sw)->log;
-	struct err e = { 0 };
 
 	if (!peers_have(&vp->peers, addr))
 		return false;
-	vp->drops++;
+	atomic_fetch_add(&vp->drops, 1);
 	log_limited(
-		log, &vp->limit, LOG_WARN,
+		sw_vhostd(p->sw)->log, &vp->limit, LOG_WARN,
 		"port %s: front end dropped: its memory is not there any more: the file was cut short",
 		p->name);
-	vhost_unregister(vp);
-	if (vhost_register(vp, &e))
-		log_err(log, "port %s: no front end can come any more: %s", p->name, e.text);
+	peers_hang_up(vp->path);
 	return true;
 }
 
+/* The library ends the connections first, which calls on_destroy_device() back. */
 static void vhost_free(struct sw_port *p)
 {
 	struct vhost_port *vp = vhost_of(p);
 
-	vhost_unregister(vp);
+	if (vp->registered)
+		rte_vhost_driver_unregister(vp->path);
+	peers_clear(&vp->peers);
 	if (p->sw)
 		sw_port_leave(p);
 	pthread_mutex_destroy(&vp->lock);

@@ -138,6 +138,27 @@ static void some_peers(void **st)
 	peers_fini(&ps);
 }
 
+/* Unmapped before its last access: as librte_vhost does. */
+static void unmapped(void **st)
+{
+	struct bus *b = NULL;
+	volatile uint8_t *p;
+	unsigned char there;
+	int fd;
+
+	assert_int_equal(bus_new(&b, NULL), 0);
+	p = map_file(MAP_SHARED, &fd);
+	bus_cover(b, (void *)p, LEN);
+	assert_int_equal(munmap((void *)p, LEN), 0);
+	p[3 * PAGE] = 5;
+	assert_int_equal(p[3 * PAGE], 5);
+	assert_int_equal(p[LEN - 1], 0);
+	bus_uncover(b, (void *)p);
+	assert_int_equal(mincore((void *)(p + 3 * PAGE), PAGE, &there), -1);
+	close(fd);
+	bus_free(b);
+}
+
 /* Runs fn in a process of its own; the signal that ended it, or 0. */
 static int ended_by(void (*fn)(void))
 {
@@ -176,6 +197,16 @@ static void touch_shared(void)
 		p[0] = p[PAGE];
 }
 
+static void touch_nothing(void)
+{
+	int fd;
+	volatile uint8_t *p = map_file(MAP_SHARED, &fd);
+
+	bus_cover(glue_bus(), (uint8_t *)p + PAGE, PAGE);
+	if (!munmap((void *)p, LEN))
+		p[2 * PAGE] = 1;
+}
+
 static void send_it(void)
 {
 	raise(SIGBUS);
@@ -184,6 +215,7 @@ static void send_it(void)
 static void others_are_fatal(void **st)
 {
 	assert_int_equal(ended_by(touch_private), SIGBUS);
+	assert_int_equal(ended_by(touch_nothing), SIGSEGV);
 	assert_int_equal(ended_by(send_it), SIGBUS);
 	assert_int_equal(ended_by(touch_shared), 0);
 }
@@ -191,9 +223,9 @@ static void others_are_fatal(void **st)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(cut_short),	    cmocka_unit_test(many),
-		cmocka_unit_test(forgotten),	    cmocka_unit_test(some_peers),
-		cmocka_unit_test(others_are_fatal),
+		cmocka_unit_test(cut_short), cmocka_unit_test(many),
+		cmocka_unit_test(forgotten), cmocka_unit_test(some_peers),
+		cmocka_unit_test(unmapped),  cmocka_unit_test(others_are_fatal),
 	};
 
 	return cmocka_run_group_tests_name("vhostd-bus", tests, NULL, NULL);
