@@ -71,6 +71,21 @@ static unsigned int fair_host(const struct bench_facts *f, const struct bench_cf
 	return 0;
 }
 
+/* Everything has one queue, but where that is not ours to say. */
+static void fair_queues(const struct bench_cfg *c, struct bench_result *r)
+{
+	const unsigned int net = 1u << BENCH_NET, disk = 1u << BENCH_DISK;
+
+	if (c->topics & net && c->modes & 1u << BENCH_M_VFIO && c->net_pf)
+		(void)!bench_warn(r, BENCH_NOTE, "queues",
+				  "the network VF has the queues its maker gave it, the other "
+				  "modes have one");
+	if ((c->topics & net && c->net_socket) || (c->topics & disk && c->disk_socket))
+		(void)!bench_warn(r, BENCH_WARN, "backend",
+				  "the vhost-user backend is one of yours: whether it is pinned, "
+				  "and has the same storage or network behind it, is not known");
+}
+
 unsigned int bench_fair_before(const struct bench_facts *f, const struct bench_cfg *c,
 			       struct bench_result *r)
 {
@@ -80,6 +95,7 @@ unsigned int bench_fair_before(const struct bench_facts *f, const struct bench_c
 		n += refuse(r, "kvm", "there is no /dev/kvm");
 	fair_kvm(f, r);
 	n += fair_host(f, c, r);
+	fair_queues(c, r);
 	if (c->runs < 4)
 		(void)!bench_warn(r, BENCH_NOTE, "runs",
 				  "%u run%s: too few to tell noise from a difference", c->runs,

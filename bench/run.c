@@ -324,6 +324,17 @@ static int stop_open(sigset_t *old, struct err *e)
 	return fd < 0 ? err_sys(e, -errno, "cannot make a signalfd") : fd;
 }
 
+/* What was read is no longer pending when the signals are let through again. */
+static void stop_close(int fd, const sigset_t *old)
+{
+	struct signalfd_siginfo si;
+
+	while (read(fd, &si, sizeof(si)) == (ssize_t)sizeof(si))
+		;
+	close(fd);
+	sigprocmask(SIG_SETMASK, old, NULL);
+}
+
 static int refused(const struct bench_result *r, struct err *e)
 {
 	size_t i;
@@ -366,8 +377,7 @@ int bench_run(struct sys *sys, const struct bench_cfg *c, struct bench_result *r
 	if (steal >= 0)
 		steal = bench_steal(sys) - steal;
 	bench_fair_after(r, steal, sys_now_ns(sys) - s.began);
-	close(s.stop);
-	sigprocmask(SIG_SETMASK, &old, NULL);
+	stop_close(s.stop, &old);
 out:
 	free(s.jobs);
 	return ret;

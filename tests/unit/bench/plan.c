@@ -218,6 +218,16 @@ static void test_before(void **state)
 	c = cfg();
 	c.runs = 3;
 	expect(good, c, 0, "runs", BENCH_NOTE);
+	c = cfg();
+	c.topics = 1u << BENCH_DISK;
+	c.disk_socket = "/run/theirs";
+	expect(good, c, 0, "backend", BENCH_WARN);
+	c.topics = 1u << BENCH_NET;
+	expect(good, c, 0, NULL, 0);
+	c.net_pf = "eth0";
+	expect(good, c, 0, NULL, 0);
+	c.modes |= 1u << BENCH_M_VFIO;
+	expect(good, c, 0, "queues", BENCH_NOTE);
 }
 
 static void test_after(void **state)
