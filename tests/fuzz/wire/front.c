@@ -41,7 +41,7 @@ static void raw(struct fakeback *b, struct in *in)
 
 	for (size_t i = 0; i < n; i++)
 		buf[i] = (uint8_t)take(in, 1);
-	(void)!write(b->k.fd, buf, n);
+	(void)!send(b->k.fd, buf, n, MSG_NOSIGNAL);
 }
 
 static enum fb_act hook(struct fakeback *b, const struct vu_msg *req, struct vu_msg *r)
