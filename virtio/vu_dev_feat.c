@@ -22,13 +22,18 @@
 #define BLK_BACKEND                                                                                \
 	(VIO_F(1) | VIO_F(2) | VIO_F(4) | VIO_F(5) | VIO_F(6) | VIO_F(9) | VIO_F(10) | VIO_F(13) | \
 	 VIO_F(14) | VIO_F_RING | VIO_F_IN_ORDER)
-#define BLK_DEFAULT (VIO_F_VERSION_1 | VIO_F_INDIRECT | VIO_F_EVENT_IDX | VIO_F(9))
+#define BLK_DEFAULT (VIO_F_VERSION_1 | VIO_F_INDIRECT | VIO_F_EVENT_IDX | VIO_F(2) | VIO_F(9))
 
 /* Offsets in the config spaces (5.1.4, 5.2.4). */
 #define NET_STATUS    6
 #define NET_PAIRS     8
 #define NET_LINK_UP   1
+#define BLK_SEGMENTS  12
 #define BLK_NUMQUEUES 34
+
+/* Segments of a request that every known backend takes. A driver that does not hear of any makes a
+ * request of each page, for as long as it lives: the number is read once. */
+#define SEGMENTS 126u
 
 static uint64_t mine(const struct vu *u)
 {
@@ -71,6 +76,7 @@ uint64_t vu_proto_wanted(const struct vu *u)
 void vu_cfg_init(struct vu *u)
 {
 	if (u->disk) {
+		memcpy(u->config + BLK_SEGMENTS, &(uint32_t){ SEGMENTS }, 4);
 		memcpy(u->config + BLK_NUMQUEUES, &(uint16_t){ (uint16_t)u->queues }, 2);
 		return;
 	}

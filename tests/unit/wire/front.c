@@ -88,6 +88,7 @@ static void test_disk(void **state)
 
 	front_up(&f, &(struct front_cfg){ .disk = true, .queues = 4, .late = true, .scale = 10 });
 	assert_int_equal(vt_rd(&f.t, f.t.device, 4), 0);
+	assert_int_equal(vt_rd(&f.t, f.t.device + 12, 4), 126); /* nobody else will say it */
 	memcpy(f.b.config, &(uint64_t){ 4096 }, 8);
 	fb_listen(&f.b);
 	front_state(&f, VU_CONNECTED);
