@@ -76,3 +76,29 @@ lab_guest_net() {
 	for i in \$(seq 50); do ping -c 1 -W 1 192.168.77.1 >/dev/null && break; done
 	END
 }
+
+# lab_vhostd ARG...: starts the back end, with one loop and no huge pages; its process in LAB_BACKEND, its log in
+# $LAB_WORK/vhostd.log, its control socket $LAB_WORK/s/ctl, other sockets belong in $LAB_WORK/s. LAB_PID stays.
+lab_vhostd() {
+	local vm=${LAB_PID:-} vhostd=${SLUICE%/cmd/sluice}/virtio/vhostd/sluice-vhostd
+	[ -x "$vhostd" ] || lab_skip "sluice-vhostd is not built: DPDK is missing"
+	mkdir -p -m 700 "$LAB_WORK/s"
+	export XDG_RUNTIME_DIR=$LAB_WORK # DPDK keeps its runtime files here
+	: >"$LAB_WORK/vhostd.log" # what the last one said is not this one's
+	lab_start vhostd "$vhostd" --no-huge --memory 96 --mbufs 4096 --lcores 1 --control "$LAB_WORK/s/ctl" "$@"
+	LAB_BACKEND=$LAB_PID
+	LAB_PID=$vm
+}
+
+lab_vhostd_ready() { lab_wait_line "$LAB_WORK/vhostd.log" "ready: " 60 "$LAB_BACKEND"; }
+
+lab_vhostd_kill() {
+	kill -9 "$LAB_BACKEND"
+	wait "$LAB_BACKEND" 2>/dev/null
+}
+
+lab_vhostd_ask() { "$SLUICE" ctl "$LAB_WORK/s/ctl" "$@"; }
+
+# lab_port_state NAME PORT: in the words of "ctl ports"
+lab_port_state() { lab_ctl "$1" ports --json | jq -r ".[] | select(.port == \"$2\") | .state"; }
+lab_port_is() { [[ "$(lab_port_state "$1" "$2")" == "$3"* ]]; }
