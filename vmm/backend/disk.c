@@ -236,6 +236,10 @@ void disk_close(struct disk *d)
 		return;
 	if (d->zeros)
 		d->s->ops->munmap(d->s, d->zeros, DISK_ZEROS);
+	/* A ring that had the file registered lets go of it some time after it was freed, and would
+	 * keep the lock from whoever comes next. */
+	if (d->fd >= 0)
+		(void)!sys_flock(d->s, d->fd, LOCK_UN);
 	sys_close(d->s, &d->fd);
 	free(d);
 }
