@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # lab: timeout=240 append=no_timer_check
 #
-# The tiny guests of tests/kvm, on the real KVM of L1.
+# The tiny guests of tests/kvm, and the benchmark's guest, on the real KVM of L1.
 # shellcheck source=tests/lab/lib.sh
 . "$LAB_DIR/lib.sh"
 bad=0
@@ -14,5 +14,13 @@ for name in "${names[@]}"; do
 	lab_note "not ok $name"
 	cat "$LAB_WORK/$name.log"
 done
-[ $bad = 0 ] || lab_fail "$bad of ${#names[@]}"
-lab_note "${#names[@]} payloads"
+modprobe tun
+bench=(exits nvme virtio-blk e1000 virtio-net)
+for name in "${bench[@]}"; do
+	SLUICE=${SLUICE:-$LAB_REPO/build/cmd/sluice} "$LAB_REPO/tests/kvm/bench-guest" "$name" >"$LAB_WORK/$name.log" 2>&1 && continue
+	bad=$((bad + 1))
+	lab_note "not ok bench-guest $name"
+	cat "$LAB_WORK/$name.log"
+done
+[ $bad = 0 ] || lab_fail "$bad of $((${#names[@]} + ${#bench[@]}))"
+lab_note "${#names[@]} payloads, ${#bench[@]} cases of the benchmark's guest"
