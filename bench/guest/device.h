@@ -79,7 +79,7 @@ struct net {
 	const struct net_drv *drv;
 	uint8_t mac[6];
 	bool receives; /* set before open: the test wants frames */
-	uint8_t *buf; /* SLOTS_MAX of FRAME_ROOM */
+	uint8_t *buf;  /* SLOTS_MAX of FRAME_ROOM */
 };
 
 extern const struct net_drv net_e1000, net_virtio;

@@ -21,11 +21,14 @@
 
 static struct disk disk;
 static bool pattern;
+/* A request in flight. began: when it was handed to the driver, which may be a little before the
+ * doorbell: a batch rings once. flushing: disk-flush, the second half of the operation. */
 static struct slot {
 	uint64_t began, off;
 	bool flushing;
 } slots[SLOTS_MAX];
-static uint64_t issued, next_off;
+static uint64_t issued;	  /* operations, also those still in flight */
+static uint64_t next_off; /* of sequential requests */
 
 const char *disk_open(struct disk *d, uint32_t depth, uint32_t size, bool irq)
 {
@@ -73,6 +76,7 @@ static bool stamped(const uint8_t *buf, uint64_t off, uint32_t len)
 
 /* ---- the loop */
 
+/* Where the next request goes: a multiple of its size, so that none straddles two. */
 static uint64_t place(struct run *r)
 {
 	uint64_t off = next_off, n = disk.bytes / r->size;
@@ -112,6 +116,7 @@ static bool completed(struct run *r, unsigned int i, enum disk_do what, bool ok)
 	r->errors += !ok;
 	if (what == DISK_DO_FLUSH && !s->flushing)
 		return issue(r, i, DISK_DO_FLUSH);
+	/* Of a disk-flush only the flush counts; its write was there to give it work. */
 	hist_add(r->hist, now - s->began);
 	r->ops++;
 	r->bytes += what == DISK_DO_FLUSH ? 0 : r->size;
@@ -121,6 +126,11 @@ static bool completed(struct run *r, unsigned int i, enum disk_do what, bool ok)
 	return issue(r, i, what == DISK_DO_READ ? DISK_DO_READ : DISK_DO_WRITE);
 }
 
+/*
+ * Completions are looked for until there are none, and only then the device is told what is new,
+ * and what was taken: at depth 1 that is one doorbell for a request, at depth 32 one for as many as
+ * came at once. The clock is read once for a request, and while nothing happens only now and then.
+ */
 static void loop(struct run *r, enum disk_do what)
 {
 	enum disk_do first = what == DISK_DO_FLUSH ? DISK_DO_WRITE : what;

@@ -10,6 +10,7 @@
 #define RING	256u
 #define RX_STEP 16u /* frames that are given back at once */
 
+/* Registers (13.2, table 13-2). */
 enum {
 	CTRL = 0x0000,
 	STATUS = 0x0008,
@@ -31,6 +32,7 @@ enum {
 	RAH = 0x5404,
 };
 
+/* Set link up; a reset of all but the PCI configuration (13.4.1). */
 #define CTRL_SLU   (1u << 6)
 #define CTRL_RST   (1u << 26)
 #define STATUS_LU  2u
@@ -43,6 +45,7 @@ enum {
 #define DONE	   1u
 #define LINK_LOOKS 200000u
 
+/* Legacy transmit descriptor (3.3.3). */
 struct tx_desc {
 	uint64_t addr;
 	uint16_t len;
@@ -50,6 +53,7 @@ struct tx_desc {
 	uint16_t special;
 };
 
+/* Receive descriptor (3.2.3). */
 struct rx_desc {
 	uint64_t addr;
 	uint16_t len, sum;
@@ -63,6 +67,9 @@ static volatile struct tx_desc *tx;
 static volatile struct rx_desc *rx;
 static uint8_t *rx_buf;
 static uint8_t tx_slot[RING];
+/* Transmit ring: [tx_done, tx_told) is the card's, [tx_told, tx_next) waits for a kick. Receive
+ * ring: rx_next is looked at next, rx_given frames were taken since the card got descriptors back.
+ */
 static uint32_t tx_next, tx_told, tx_done, rx_next, rx_given;
 
 static volatile uint32_t *reg(unsigned int off)
@@ -80,6 +87,7 @@ static bool there(void)
 	return false;
 }
 
+/* Power-on state (14.2), no interrupts, link up (14.3). */
 static bool reset(void)
 {
 	unsigned int i;
@@ -97,6 +105,8 @@ static bool reset(void)
 	return true;
 }
 
+/* Both rings, empty and full (14.4, 14.5); the last receive descriptor stays out, or head and tail
+ * would be equal, which means none (3.2.6). */
 static void rings_on(void)
 {
 	unsigned int i;
@@ -140,6 +150,7 @@ static const char *open(struct net *n)
 		return "too little memory, or the card's registers are out of reach";
 	if (!reset())
 		return "the e1000 does not come out of its reset with a link";
+	/* The station address, which the card took from its EEPROM. */
 	low = *reg(RAL);
 	high = *reg(RAH);
 	memcpy(n->mac, &low, 4);
@@ -174,6 +185,7 @@ static void kick(struct net *n)
 	*reg(TDT) = tx_told = tx_next;
 }
 
+/* The card sets DD in the order of the ring (3.3.3.2). */
 static int sent(struct net *n)
 {
 	int slot;

@@ -25,11 +25,13 @@
 		} while (run_more((r), rdtsc()));   \
 	} while (0)
 
+/* What the loops touch, found by their setup. */
 static volatile uint32_t *reg;
 static struct viodev vio;
 static volatile uint16_t *notify;
 static uint16_t notify_port;
 
+/* Neither depth nor size means anything here. */
 static void none(struct run *r)
 {
 	r->depth = r->size = 0;
@@ -52,6 +54,7 @@ static bool is_amd(void)
 	return v[1] == 0x68747541 || v[1] == 0x6f677948; /* "Auth", "Hygo" */
 }
 
+/* Intel's instruction, and AMD's. KVM would patch the wrong one, at the cost of a fault each. */
 static void vmcall(void)
 {
 	uint64_t v = KVM_HC_VAPIC_POLL;
@@ -128,15 +131,17 @@ static void loop_mmio(struct run *r)
 
 /* ---- to an ioeventfd: the notification of a queue that is empty */
 
+/* The device has a queue and runs, so its ioeventfds are there, but nothing is ever in the queue.
+ */
 static void setup_notify(struct run *r)
 {
 	struct vqd *q;
-	unsigned int nth = 0, type;
+	unsigned int type;
 	static const uint16_t types[] = { VIO_TYPE_BLK, VIO_TYPE_NET };
 
 	none(r);
 	for (type = 0; type < ARRAY_SIZE(types); type++)
-		if (vio_find(types[type], nth, &vio))
+		if (vio_find(types[type], 0, &vio))
 			break;
 	if (type == ARRAY_SIZE(types)) {
 		r->why =
@@ -162,6 +167,7 @@ static void loop_notify(struct run *r)
 	EXIT_LOOP(r, *notify = q);
 }
 
+/* Transitional functions have the same notification in their I/O BAR. */
 static void setup_notify_port(struct run *r)
 {
 	unsigned int bar;

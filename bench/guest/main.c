@@ -47,6 +47,7 @@ static void skip(const struct test *t, const char *name, const char *why)
 	line_end();
 }
 
+/* A point at which the runner may read counters. */
 static void mark(const char *what, const struct run *r)
 {
 	line_text(what);
@@ -59,6 +60,7 @@ static void mark(const char *what, const struct run *r)
 	}
 }
 
+/* Each test starts from an empty arena and a device that it resets. */
 static void setup(void *arg)
 {
 	struct run *r = arg;
@@ -71,6 +73,7 @@ static void setup(void *arg)
 	r->set_up = true;
 }
 
+/* The loop between two looks at the clock, in its ring. */
 static void timed(void *arg)
 {
 	struct run *r = arg;
@@ -92,6 +95,7 @@ static bool in_ring(void (*fn)(void *), struct run *r)
 	return enter(fn, r, 0, false) == ENTER_DONE;
 }
 
+/* Run the loop, for so many operations and so long; false: an exception ended it. */
 static bool loop_for(struct run *r, uint64_t ops, uint64_t seconds)
 {
 	r->ops = r->bytes = r->errors = 0;

@@ -10,7 +10,8 @@
 #define STREAM_STEP 65536u
 
 static uint8_t *at;
-static size_t len, taken;
+static size_t len;   /* of what the test takes, from at on */
+static size_t taken; /* by touch tests before */
 
 static void take(struct run *r, size_t least)
 {
@@ -31,6 +32,7 @@ static void setup_touch(struct run *r)
 		taken += len;
 }
 
+/* One write makes the page: what follows it is not touched. */
 static void touch(struct run *r, size_t step)
 {
 	size_t off;

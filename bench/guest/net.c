@@ -2,6 +2,11 @@
 /*
  * Network loops. Frames are broadcast, of the EtherType for experiments; size= is that of the wire,
  * with the 4 bytes of the checksum that the card adds.
+ *
+ * A slot is a frame's buffer. net-tx has depth of them with the device at any time and fills one
+ * again as soon as the device is done with it. net-echo waits for each to come back, which also
+ * says that the device is done with it; an answer is known by slot and number, so a late one of a
+ * frame that was given up for lost is nobody's.
  */
 #include "bench/guest/device.h"
 
@@ -23,8 +28,11 @@ struct body {
 #define MAGIC  0x434c5348u
 
 static struct net net;
-static uint64_t numbers[SLOTS_MAX], began[SLOTS_MAX], number;
+/* By slot: the number that its answer must have, 0: none is awaited; when it was asked. */
+static uint64_t numbers[SLOTS_MAX], began[SLOTS_MAX];
+static uint64_t number; /* the last one given */
 
+/* All that stays the same from frame to frame. */
 static void frames_init(uint32_t len)
 {
 	unsigned int i;
@@ -67,6 +75,7 @@ static void setup(struct run *r)
 	number = 0;
 }
 
+/* A slot with a new number to the driver; the card learns of it with the next kick. */
 static bool send(struct run *r, unsigned int slot)
 {
 	uint64_t n = ++number;
@@ -79,6 +88,7 @@ static bool send(struct run *r, unsigned int slot)
 	return false;
 }
 
+/* Called when nothing was found; the clock, which may cost an exit, is read seldom. */
 static bool stalled(const struct run *r, uint64_t *last, unsigned int *looks)
 {
 	if (!*looks)
@@ -154,6 +164,7 @@ static void reap(void)
 		;
 }
 
+/* True: the slot is out again. asked: how many were, all in all. */
 static bool answered(struct run *r, unsigned int slot, uint64_t asked)
 {
 	uint64_t now = rdtsc();

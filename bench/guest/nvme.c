@@ -30,6 +30,8 @@ static struct nvme_sqe *sq;
 static volatile struct nvme_cqe *cq;
 static uint64_t *lists;			  /* a page of PRPs for each slot */
 static volatile uint32_t *shadow, *event; /* by doorbell; NULL: only registers */
+/* The I/O queues: next entries, what their doorbells say, the phase of entries that are new (4.6),
+ * and a block's size as a power of two. */
 static uint32_t qsize, tail, told_tail, head, told_head, phase, shift;
 
 static bool there(void)
@@ -39,6 +41,7 @@ static bool there(void)
 	return pci_find(NVME_CLASS, 0xffffff, 0, &a);
 }
 
+/* Identify (5.15): of the controller, or of a namespace. */
 static bool identify(uint8_t *page, uint32_t cns, uint32_t nsid)
 {
 	const struct nvme_sqe cmd = {
@@ -62,6 +65,7 @@ static void shadow_on(void)
 	event = e;
 }
 
+/* The completion queue first: the submission queue names it (5.3, 5.4). */
 static bool create_queues(bool irq)
 {
 	uint32_t sizes = (qsize - 1) << 16 | 1;
@@ -79,6 +83,7 @@ static bool create_queues(bool irq)
 	return nvme_admin(&ctl, &cmd, NULL) == 0;
 }
 
+/* What the controller takes and how its blocks are (5.15.2.1, 5.15.2.2). */
 static const char *open_namespace(struct disk *d, uint8_t *page)
 {
 	unsigned int mdts;
@@ -187,6 +192,7 @@ static void kick(struct disk *d)
 		ring(false, old_tail, tail);
 }
 
+/* An entry is new when its phase is the one of this round (4.6). */
 static int poll(struct disk *d, bool *ok)
 {
 	uint32_t status = cq[head].status;

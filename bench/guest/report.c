@@ -17,6 +17,7 @@
 #define LOOKS	   1000000u
 #define HIST_PAIRS 16u
 
+/* One line at a time; what does not fit is cut off. */
 static char line[LINE_MAX];
 static unsigned int used;
 
@@ -141,6 +142,7 @@ static void hist_line(const struct run *r)
 	line_text(r->test->name);
 }
 
+/* Buckets in rising order, those without an entry left out, 16 on a line. */
 static void hist_report(const struct run *r)
 {
 	uint64_t count, ns;

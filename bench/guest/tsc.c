@@ -23,6 +23,7 @@ struct pvclock {
 	uint8_t flags, pad2[2];
 };
 
+/* In two steps, so that nothing overflows while the counter is slower than 18 GHz. */
 uint64_t tsc_to_ns(uint64_t cycles)
 {
 	if (!tsc_hz)
@@ -30,6 +31,7 @@ uint64_t tsc_to_ns(uint64_t cycles)
 	return cycles / tsc_hz * 1000000000u + cycles % tsc_hz * 1000000000u / tsc_hz;
 }
 
+/* The crystal's frequency and a ratio (Intel SDM 3B, 19.7.3). */
 static uint64_t by_cpuid15(void)
 {
 	uint32_t r[4];
@@ -41,6 +43,7 @@ static uint64_t by_cpuid15(void)
 	return r[0] && r[1] && r[2] ? (uint64_t)r[2] * r[1] / r[0] : 0;
 }
 
+/* A leaf that VMware began and others took up: kHz. */
 static uint64_t by_hypervisor(void)
 {
 	uint32_t r[4];
@@ -62,6 +65,7 @@ static void kvmclock_on(void *page)
 	__asm__ volatile("wrmsr" : : "c"(MSR_KVMCLOCK), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)));
 }
 
+/* The page says how nanoseconds are made of cycles: ns = (cycles << shift) * mul >> 32. */
 static uint64_t by_kvmclock(void)
 {
 	static struct pvclock page __attribute__((aligned(64)));
@@ -88,6 +92,7 @@ static uint32_t pm_port(void)
 	return fadt ? get32(fadt + 76) : 0;
 }
 
+/* 24 bits at 3.58 MHz (ACPI specification 6.4, 4.8.3.3); it wraps after 4.6 s. */
 static uint64_t by_pm_timer(void)
 {
 	uint16_t port = (uint16_t)pm_port();

@@ -10,6 +10,7 @@
 #define T_FLUSH 4
 #define BROKEN	0xff
 
+/* What stands before the data (5.2.6). */
 struct head {
 	uint32_t type, reserved;
 	uint64_t sector;
@@ -19,7 +20,7 @@ static struct viodev dev;
 static struct vqd *q;
 static volatile uint16_t *notify;
 static struct head *heads;
-static volatile uint8_t *status;
+static volatile uint8_t *status; /* a byte for each slot, behind the data */
 
 static bool there(void)
 {
@@ -38,6 +39,7 @@ static const char *open(struct disk *d, bool irq)
 		return "too little memory";
 	if (irq && !msix_first(dev.at))
 		return "the virtio disk has no MSI-X";
+	/* What is offered can be read after a reset only, which this is. */
 	if (!vio_features(&dev, 0, VIO_VERSION_1))
 		return "the virtio disk refuses its features";
 	features = vio_offered(&dev, 0) & (VIO_INDIRECT | F_FLUSH | F_RO);
@@ -50,11 +52,13 @@ static const char *open(struct disk *d, bool irq)
 	capacity = (const volatile uint32_t *)dev.config;
 	d->bytes = capacity ? (capacity[0] | (uint64_t)capacity[1] << 32) << 9 : 0;
 	d->readonly = features & F_RO;
+	/* A request takes three descriptors of the ring, or one that names a table. */
 	vqd_addrs(q, &at);
 	d->depth = MIN(d->depth, features & VIO_INDIRECT ? at.size : at.size / 3u);
 	return NULL;
 }
 
+/* Header, data, status: readable ones first (2.7.4.2). */
 static bool submit(struct disk *d, unsigned int slot, enum disk_do what, uint64_t off)
 {
 	struct iovec iov[3];

@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* virtio-net: one pair of queues, polled, no offloads. (virtio 1.2, 5.1) */
+/*
+ * virtio-net: one pair of queues, polled, no offloads. (virtio 1.2, 5.1)
+ *
+ * A buffer is a descriptor: header and frame are in one piece. The receive queue is kept full; what
+ * was handed out goes back when the next frame is asked for, and the device is told after every 16.
+ */
 #include <sys/uio.h>
 #include "bench/guest/device.h"
 
@@ -20,6 +25,7 @@ static bool there(void)
 	return vio_find(VIO_TYPE_NET, 0, &dev);
 }
 
+/* To the device; seen after the next publish. */
 static bool give(uint8_t *buf)
 {
 	struct iovec iov = { buf, FRAME_ROOM };
@@ -34,6 +40,7 @@ static void rx_kick(void)
 	rx_given = 0;
 }
 
+/* The rings are as long as the device has them, up to 256. */
 static const char *open(struct net *n)
 {
 	struct vq_cfg at;
