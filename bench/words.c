@@ -98,7 +98,9 @@ const char *bench_op_word(const struct bench_test *t)
 
 char *bench_column_name(char buf[BENCH_COLUMN_SIZE], const struct bench_column *c)
 {
-	if (!strcmp(c->vmm, "sluice"))
+	if (!strcmp(c->mode, "none")) /* no device, so that the VMM is all there is */
+		snprintf(buf, BENCH_COLUMN_SIZE, "%s", c->vmm);
+	else if (!strcmp(c->vmm, "sluice"))
 		snprintf(buf, BENCH_COLUMN_SIZE, "%s", c->mode);
 	else
 		snprintf(buf, BENCH_COLUMN_SIZE, "%s (%s)", c->mode, c->vmm);
@@ -207,11 +209,16 @@ char *bench_verdict(const struct bench_result *r, const struct bench_test *t,
 		return buf;
 	}
 	if (!bench_comparable(r, t)) {
-		say(&w, "Only counts can be compared here; the times say nothing about hardware.");
+		say(&w, "Only counts can be compared: the warnings say why times may not.");
 		return buf;
 	}
 	bench_num_figure(figure, bench_column_median(best, t->unit, BM_FIGURE), t->unit);
-	say(&w, "%s: %s%s", bench_column_name(name, best), figure, n > 1 ? ", " : ".");
+	say(&w, "%s%s %s%s%s", bench_column_name(name, best), n > 1 ? " is ahead with" : ":",
+	    figure,
+	    t->higher && t->unit != BENCH_BYTES ? t->unit == BENCH_PACKETS ? " packets/s" : " ops/s"
+	    : t->higher				? "/s"
+						: "",
+	    n > 1 ? ": " : ".");
 	for (size_t i = 0; i < t->n_column; i++) {
 		struct bench_ratio x;
 
@@ -236,9 +243,9 @@ static const struct told {
 	const char *one, *many;
 	double least;
 } told[] = {
-	{ BM_EXITS_USER, "exit to user space", "exits to user space", 0.1 },
-	{ BM_INTERRUPTS, "interrupt", "interrupts", 0.1 },
-	{ BM_SYSCALLS, "system call", "system calls", 0.1 },
+	{ BM_EXITS_USER, "exit to user space", "exits to user space", 0.02 },
+	{ BM_INTERRUPTS, "interrupt", "interrupts", 0.02 },
+	{ BM_SYSCALLS, "system call", "system calls", 0.02 },
 	{ BM_CPU_VCPU, NULL, "of a vCPU's CPU time", 0 },
 	{ BM_CPU_IO, NULL, "of an I/O thread's CPU time", 0 },
 	{ BM_CPU_BACKEND, NULL, "of the backend's CPU time", 0 },
@@ -285,7 +292,8 @@ static bool say_counter(struct words *w, const struct bench_test *t, const struc
 	double d = b - a;
 	const char *reason;
 
-	if (!(fabs(d) >= k->least && fabs(d) > 0.05 * fmax(a, b)) || (d > 0) != more)
+	if (!(fabs(d) >= k->least && fabs(d) > (k->one ? 0.2 : 0.1) * fmax(a, b)) ||
+	    (d > 0) != more)
 		return false;
 	say(w, "%s%s %s %s (%s against %s", said ? ", " : "", num(diff, fabs(d)),
 	    k->one ? (more ? "more" : "fewer") : (more ? "more" : "less"),

@@ -22,7 +22,8 @@ char *bench_num_bytes(char buf[BENCH_NUM_SIZE], double v);
  */
 const char *bench_unit_text(enum bench_unit unit);
 const char *bench_op_word(const struct bench_test *t);
-/** bench_column_name() - "virtio", and "virtio (qemu)" for another VMM's; returns buf. */
+/** bench_column_name() - "virtio", "virtio (qemu)" for another VMM's, "qemu" where there is no
+ * device; returns buf. */
 #define BENCH_COLUMN_SIZE (2 * BENCH_WORD_SIZE + 4)
 char *bench_column_name(char buf[BENCH_COLUMN_SIZE], const struct bench_column *c);
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* The reader of result.json takes any bytes; what it accepts is in range, and comes back the same
- * after it was written. */
+/* The reader of result.json takes any bytes; what it accepts is in range, comes back the same after
+ * it was written, and can be shown. */
 #include <stdlib.h>
 #include <string.h>
-#include "bench/result.h"
+#include "bench/report.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -25,6 +25,19 @@ static void check(const struct bench_result *r)
 				check_sample(&r->test[i]->column[k]->sample[m]);
 }
 
+static void show(const struct bench_result *r)
+{
+	char *page = NULL;
+	size_t len;
+	FILE *f = open_memstream(&page, &len);
+
+	BUG_ON(!f || bench_report(r, f));
+	bench_table(r, 80, f);
+	fclose(f);
+	BUG_ON(strstr(page, "<script"));
+	free(page);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bench_result r, again;
@@ -36,6 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	check(&r);
+	show(&r);
 	one = bench_result_json(&r);
 	BUG_ON(!one || bench_result_parse(&again, one, strlen(one), &e));
 	two = bench_result_json(&again);
