@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "bench/bench.h"
@@ -184,18 +185,33 @@ static int cfg_make(struct sys *s, const struct bench_opts *o, const char *what,
 
 /* ---- the result ---- */
 
+/* Columns of the terminal; 0, which is any width, when it is none. */
+static unsigned int terminal_width(void)
+{
+	struct winsize w;
+
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) ? 0 : w.ws_col;
+}
+
+/* result.json and report.html into the folder, the table to standard output. */
 static int save(struct sys *s, const char *dir, const struct bench_result *r, struct err *e)
 {
-	char path[PATH_MAX];
+	char json[PATH_MAX], html[PATH_MAX];
 	int ret = sys_mkdir(s, dir, 0777);
 
 	if (ret && ret != -EEXIST)
 		return err_sys(e, ret, "--out: cannot make %s", dir);
-	if (snprintf(path, sizeof(path), "%s/result.json", dir) >= (int)sizeof(path))
+	if (snprintf(json, sizeof(json), "%s/result.json", dir) >= (int)sizeof(json) ||
+	    snprintf(html, sizeof(html), "%s/report.html", dir) >= (int)sizeof(html))
 		return err_set(e, -ENAMETOOLONG, "--out: the path is too long");
-	ret = bench_result_save(r, path, e);
+	bench_table(r, terminal_width(), stdout);
+	fflush(stdout);
+	ret = bench_result_save(r, json, e);
 	if (!ret)
-		fprintf(stderr, "sluice: bench: the result is in %s\n", path);
+		ret = bench_report_save(r, html, e);
+	if (!ret)
+		fprintf(stderr, "sluice: bench: the result is in %s, a page to look at in %s\n",
+			json, html);
 	return ret;
 }
 
@@ -234,7 +250,8 @@ static int measure(struct sys *s, const struct bench_opts *o, const char *what, 
 	return ret ? ret : saved;
 }
 
-/* "sluice bench compare A B" */
+/* "sluice bench compare A B": ends as diff(1) does, 0 for no difference, 1 for one, 2 for trouble.
+ */
 static int compare(const struct cmd *c, int argc, char **argv)
 {
 	struct err e = { 0 };
@@ -247,9 +264,9 @@ static int compare(const struct cmd *c, int argc, char **argv)
 	}
 	ret = bench_compare(argv[0], argv[1], stdout, &e);
 	if (ret >= 0)
-		return CMD_OK;
+		return ret ? CMD_FAILED : CMD_OK;
 	cmd_err_prefix(&e, c);
-	return cmd_fail(&e, false);
+	return cmd_fail(&e, true);
 }
 
 static int bench_main(struct sys *s, const struct cmd *c, int argc, char **argv)
@@ -286,7 +303,8 @@ const struct cmd cmd_bench = {
 		"Runs the same guest with the same load in each mode, in turn, and tells for each: throughput, latency, exits "
 		"by reason, interrupts, CPU time of vCPU, I/O thread and backend, system calls. What this host cannot run is "
 		"listed with the reason. Ctrl-C keeps what is done. 'compare' says for two files result.json which "
-		"figures differ, and whether that is more than noise",
+		"figures differ, and whether that is more than noise; it ends with 0 when none does, 1 when one does, "
+		"2 when it cannot tell",
 	.opts = bench_opts,
 	.fn = bench_main,
 };
