@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# lab: timeout=240
+# lab: timeout=400
 #
 # The emulated NVMe controller under tools that know the standard: nvme-cli reads what it says of itself and has its
 # format refused; fio verifies writes, trims and flushes on both kinds of doorbell, while the controller is reset
