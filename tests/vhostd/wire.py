@@ -9,9 +9,9 @@ import os
 import subprocess
 import tempfile
 
-import net
+from vhostd import BUILD, SLUICE, Vhostd
 
-PROGRAM = os.path.join(net.BUILD, "tests/vhostd/test-wire")
+PROGRAM = os.path.join(BUILD, "tests/vhostd/test-wire")
 
 
 def ports(folder):
@@ -19,7 +19,7 @@ def ports(folder):
 
 
 def frames(folder):
-    d = net.Vhostd(folder, *ports(folder))
+    d = Vhostd(folder, *ports(folder))
     with subprocess.Popen([PROGRAM, f"{folder}/a", f"{folder}/b"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as p:
         try:
             for again in range(3):
@@ -27,7 +27,7 @@ def frames(folder):
                     d.p.kill()
                     d.p.wait()
                     os.unlink(d.control)
-                    d = net.Vhostd(folder, *ports(folder))
+                    d = Vhostd(folder, *ports(folder))
                     p.stdin.write("again\n")
                     p.stdin.flush()
                 assert p.stdout.readline() == "done\n", "round %d failed" % again
@@ -41,8 +41,8 @@ def frames(folder):
 
 
 def refused(folder):
-    d = net.Vhostd(folder, "--port", f"name=c,socket={folder}/c,offload=off")
-    r = subprocess.run([net.SLUICE, "run", "--kernel", PROGRAM, "--explain", "--net", f"mode=emulated,socket={folder}/c"],
+    d = Vhostd(folder, "--port", f"name=c,socket={folder}/c,offload=off")
+    r = subprocess.run([SLUICE, "run", "--kernel", PROGRAM, "--explain", "--net", f"mode=emulated,socket={folder}/c"],
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     d.end()
     assert "lacks features 0x1801" in r.stdout and r.returncode == 1, r.stdout
