@@ -30,8 +30,9 @@ void daemon_opts_free(struct daemon_opts *o);
 /** daemon_eal() - start DPDK: no PCI device is touched that no port names. Once in a process. */
 int daemon_eal(const struct daemon_opts *o, struct err *e) __must_check;
 
-/** daemon_drop() - become user, for good: no privilege and no capability stays. */
-int daemon_drop(const char *user, struct err *e) __must_check;
+/** daemon_drop() - become user, for good: no privilege and no capability stays. Sockets that were
+ * made become the user's. */
+int daemon_drop(struct vhostd *d, const char *user, struct err *e) __must_check;
 
 /** daemon_cpus() - fills CPUs of the poll loops: those given, or one that we may run on. */
 unsigned int daemon_cpus(const struct daemon_opts *o, unsigned int cpu[LCORES_MAX]);

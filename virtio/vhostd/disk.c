@@ -56,7 +56,7 @@ struct vdisk {
 	struct disk_info info;
 	struct vu_back *back;
 	unsigned int nqueues;
-	bool readonly;
+	bool readonly, client;
 	struct disk_queue q[QUEUES_MAX];
 };
 
@@ -377,6 +377,7 @@ static int vdisk_new(struct disks *all, const struct disk_spec *s, struct err *e
 	list_init(&k->link);
 	k->all = all;
 	k->nqueues = s->queues;
+	k->client = s->client;
 	snprintf(k->name, sizeof(k->name), "%s", s->name);
 	snprintf(k->serial, sizeof(k->serial), "%s", s->serial ? s->serial : s->name);
 	k->socket = strdup(s->socket);
@@ -429,6 +430,19 @@ int disk_del(struct disks *all, const char *name, struct err *e)
 	if (!k)
 		return err_set(e, -ENOENT, "there is no disk %.31s", name);
 	vdisk_free(k);
+	return 0;
+}
+
+int disks_give(struct disks *all, uid_t uid, gid_t gid)
+{
+	struct list *l, *next;
+
+	list_for_each (l, next, &all->list) {
+		const struct vdisk *k = list_entry(l, struct vdisk, link);
+
+		if (!k->client && lchown(k->socket, uid, gid))
+			return -errno;
+	}
 	return 0;
 }
 

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "virtio/vhostd/daemon.h"
+#include "virtio/vhostd/port.h"
 
 #define ARGS_MAX (TEXTS_MAX + 32)
 
@@ -110,13 +111,26 @@ static int caps_none(void)
 	return syscall(SYS_capset, &h, none) ? -errno : 0;
 }
 
-int daemon_drop(const char *user, struct err *e)
+/* What was made for others to come in by was made by who we are not any more. */
+static int give(struct vhostd *d, const struct passwd *pw, struct err *e)
+{
+	int ret = ports_give(d->sw, pw->pw_uid, pw->pw_gid);
+
+	if (!ret)
+		ret = disks_give(d->disks, pw->pw_uid, pw->pw_gid);
+	return ret ? err_sys(e, ret, "cannot give the sockets to %.60s", pw->pw_name) : 0;
+}
+
+int daemon_drop(struct vhostd *d, const char *user, struct err *e)
 {
 	struct passwd *pw = getpwnam(user);
 	int ret;
 
 	if (!pw)
 		return err_set(e, -ENOENT, "there is no user %.60s", user);
+	ret = give(d, pw, e);
+	if (ret)
+		return ret;
 	/* glibc does these on all threads. */
 	if (initgroups(user, pw->pw_gid) || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) ||
 	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid))

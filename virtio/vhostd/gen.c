@@ -27,7 +27,12 @@ static void tail(void)
 {
 	puts(".Sh SECURITY\nWho can connect to a vhost\\-user socket shares the memory of its machine with the program: sockets\n"
 	     "are made for the user of the program alone, in a folder of mode 0700 that is made where it is missing.\n"
-	     "With\n.Fl \\-user\nports that need privilege (a PCI function, a tap) must be on the command line.");
+	     "With\n.Fl \\-user\nports that need privilege (a PCI function, a tap) must be on the command line.\n"
+	     "Sockets of the command line,\n"
+	     "and folders made for them, become the user\\(aqs; the folder of the control socket must be its own.");
+	puts(".Sh TELEMETRY\nThe telemetry socket of DPDK answers\n.Cm /sluice/ports\nand\n.Cm /sluice/port,NAME :\n"
+	     "counters of each queue, as\n.Cm stat\nhas them.\nThe socket is\n.Pa /run/dpdk/rte/dpdk_telemetry.v2 ,\n"
+	     "with a colon and a number for each further program;\n.Xr dpdk\\-telemetry.py 1\nfinds it.");
 	puts(".Sh EXIT STATUS\n.Bl -tag -width 3n -compact\n.It 0\nIt was asked to end.\n.It 1\nSet\\-up failed.\n.It 2\n"
 	     "The command line is wrong.\n.El");
 	puts(".Sh EXAMPLES\nTwo machines and the outer world in one network:\n.Bd -literal -offset indent");

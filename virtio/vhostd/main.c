@@ -241,7 +241,7 @@ static int start(struct daemon *m, struct err *e)
 		ret = ports(m, e);
 	bus_pages_stay();
 	if (!ret && m->o.user)
-		ret = daemon_drop(m->o.user, e);
+		ret = daemon_drop(&m->d, m->o.user, e);
 	if (!ret && m->o.control)
 		ret = ctl_new(m->d.sys, m->d.log, m->d.ev, m->o.control, daemon_cmds, &m->d,
 			      &m->d.ctl, e);

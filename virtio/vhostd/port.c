@@ -89,3 +89,16 @@ bool port_fault(struct sw *sw, const void *addr)
 	}
 	return false;
 }
+
+int ports_give(struct sw *sw, uid_t uid, gid_t gid)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; !ret && i < SW_PORTS; i++) {
+		struct sw_port *p = sw_port_at(sw, i);
+
+		if (p && p->ops->give)
+			ret = p->ops->give(p, uid, gid);
+	}
+	return ret;
+}

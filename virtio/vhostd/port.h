@@ -2,6 +2,8 @@
 #ifndef VIRTIO_VHOSTD_PORT_H
 #define VIRTIO_VHOSTD_PORT_H
 
+#include <sys/types.h>
+
 #include "virtio/vhostd/bus.h"
 #include "virtio/vhostd/sw.h"
 
@@ -21,6 +23,9 @@ int port_add(struct sw *sw, const char *text, struct err *e) __must_check;
 int port_del(struct sw *sw, const char *name, struct err *e) __must_check;
 /** port_fault() - p was touched and is not there: drop whose memory it was; false: no port's. */
 bool port_fault(struct sw *sw, const void *p);
+
+/** ports_give() - the sockets that ports made, and folders made for them, get another owner. */
+int ports_give(struct sw *sw, uid_t uid, gid_t gid) __must_check;
 
 int port_vhost_new(struct sw *sw, const struct port_cfg *c, struct err *e) __must_check;
 int port_eth_new(struct sw *sw, const struct port_cfg *c, struct err *e) __must_check;

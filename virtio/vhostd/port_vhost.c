@@ -42,7 +42,7 @@ struct vhost_queue {
 struct vhost_port {
 	struct sw_port p;
 	char *path;
-	bool client, registered, offload;
+	bool client, registered, offload, made_dir;
 	unsigned int queues;
 	_Atomic int vid; /* -1: nobody is there */
 	_Atomic bool up[2 * SW_QUEUES];
@@ -401,15 +401,17 @@ static void vhost_info(struct sw_port *p, json_t *row)
  * Who may connect gets to see, and we get to see, all of a machine's memory: the socket is for our
  * user alone (the umask), and so is a directory that we make for it.
  */
-static int socket_dir(const char *path, struct err *e)
+static int socket_dir(struct vhost_port *vp, struct err *e)
 {
-	char *copy = strdup(path), *dir;
+	char *copy = strdup(vp->path), *dir;
 	int ret = 0;
 
 	if (!copy)
 		return err_set(e, -ENOMEM, "out of memory");
 	dir = dirname(copy);
-	if (mkdir(dir, 0700) && errno != EEXIST)
+	if (!mkdir(dir, 0700))
+		vp->made_dir = true;
+	else if (errno != EEXIST)
 		ret = err_sys(e, -errno, "cannot make the directory %.200s", dir);
 	free(copy);
 	return ret;
@@ -472,11 +474,25 @@ static void vhost_free(struct sw_port *p)
 	free(vp);
 }
 
+static int vhost_give(struct sw_port *p, uid_t uid, gid_t gid)
+{
+	struct vhost_port *vp = vhost_of(p);
+	char dir[128];
+
+	if (vp->client)
+		return 0;
+	snprintf(dir, sizeof(dir), "%s", vp->path);
+	if (vp->made_dir && lchown(dirname(dir), uid, gid))
+		return -errno;
+	return lchown(vp->path, uid, gid) ? -errno : 0;
+}
+
 static const struct sw_port_ops vhost_ops = {
 	.kind = "vhost-user",
 	.tx = vhost_tx,
 	.info = vhost_info,
 	.fault = vhost_fault,
+	.give = vhost_give,
 	.free = vhost_free,
 };
 
@@ -502,7 +518,7 @@ int port_vhost_new(struct sw *sw, const struct port_cfg *c, struct err *e)
 	if (!ret && strlen(vp->path) >= 108)
 		ret = err_set(e, -ENAMETOOLONG, "the path of the socket is too long");
 	if (!ret && !vp->client)
-		ret = socket_dir(vp->path, e);
+		ret = socket_dir(vp, e);
 	if (!ret)
 		ret = sw_port_add(sw, &vp->p, e);
 	if (!ret)

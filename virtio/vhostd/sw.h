@@ -4,6 +4,7 @@
 
 #include <rte_mbuf.h>
 #include <rte_spinlock.h>
+#include <sys/types.h>
 
 #include "virtio/vhostd/fdb.h"
 #include "virtio/vhostd/vhostd_priv.h"
@@ -44,6 +45,7 @@ struct sw_port;
  * @info:  add members to a row of the listing
  * @fault: control loop: true: addr was in memory of the other side, which took it away, and is
  *	   dropped for that; may be NULL
+ * @give:  control loop: another owner for the files that it made; 0 or -errno; may be NULL
  * @free:  control loop; no poll loop knows the port any more but by its receive queues
  */
 struct sw_port_ops {
@@ -52,6 +54,7 @@ struct sw_port_ops {
 	uint16_t (*tx)(struct sw_port *p, unsigned int q, struct rte_mbuf **m, uint16_t n);
 	void (*info)(struct sw_port *p, json_t *row);
 	bool (*fault)(struct sw_port *p, const void *addr);
+	int (*give)(struct sw_port *p, uid_t uid, gid_t gid);
 	void (*free)(struct sw_port *p);
 };
 

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "base/ctl.h"
 #include "base/opt.h"
@@ -99,6 +100,8 @@ int disks_new(struct vhostd *d, struct err *e) __must_check;
 void disks_free(struct disks *k);
 int disk_add(struct disks *k, const char *text, struct err *e) __must_check;
 int disk_del(struct disks *k, const char *name, struct err *e) __must_check;
+/** disks_give() - the sockets that disks made get another owner. */
+int disks_give(struct disks *k, uid_t uid, gid_t gid) __must_check;
 /** disks_fault() - p was touched and is not there: drop whose memory it was; false: no disk's. */
 bool disks_fault(struct disks *k, const void *p);
 /** disks_rows() - append an object per disk to the array. disks_stat() - the same with counters per

@@ -71,7 +71,7 @@ static void no_such_user(void **st)
 {
 	struct err e = { 0 };
 
-	assert_int_equal(daemon_drop("no-such-user-here", &e), -ENOENT);
+	assert_int_equal(daemon_drop(NULL, "no-such-user-here", &e), -ENOENT);
 }
 
 int main(void)
