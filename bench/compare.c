@@ -99,7 +99,11 @@ static void print_pair(struct cmp *c, const char *name, const char *a, const cha
 {
 	char x[BENCH_NUM_SIZE], low[BENCH_NUM_SIZE], high[BENCH_NUM_SIZE];
 
-	fprintf(c->out, "  %-28s %10s %10s  ", name, a, b);
+	fputs("  ", c->out);
+	bench_pad(c->out, name, 36, true);
+	bench_pad(c->out, a, 11, false);
+	bench_pad(c->out, b, 11, false);
+	fputs("  ", c->out);
 	if (!isnan(r->low))
 		fprintf(c->out, "%5s (%s to %s)  ", bench_num_times(x, r->ratio),
 			bench_num_times(low, r->low), bench_num_times(high, r->high));
@@ -185,7 +189,7 @@ static void compare_counts(struct cmp *c, const struct bench_test *t, const stru
 /* In one of the two only; said from the side that has it. */
 static void print_alone(struct cmp *c, const char *name, char side)
 {
-	fprintf(c->out, "  %-28s only in %c\n", name, side);
+	fprintf(c->out, "  %-36s only in %c\n", name, side);
 	c->alone++;
 }
 

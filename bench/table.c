@@ -7,26 +7,6 @@
 
 #define GAP 2
 
-/* Characters, not bytes: there is a µ in most times. */
-static unsigned int width_of(const char *s)
-{
-	unsigned int n = 0;
-
-	for (; *s; s++)
-		n += ((unsigned char)*s & 0xc0) != 0x80;
-	return n;
-}
-
-static void pad(FILE *f, const char *text, unsigned int width, bool left)
-{
-	unsigned int n = width_of(text), room = width > n ? width - n : 0;
-
-	if (left)
-		fprintf(f, "%s%*s", text, (int)room, "");
-	else
-		fprintf(f, "%*s%s", (int)room, "", text);
-}
-
 /* struct layout - width of each column of the table, 0 where it is left out */
 struct layout {
 	unsigned int width[BENCH_CELLS], total, dropped;
@@ -40,10 +20,10 @@ static void measure(const struct bench_test *t, struct layout *l)
 
 		if (!bench_cell_used(t, &bench_cells[k]))
 			continue;
-		l->width[k] = width_of(bench_cell_head(t, &bench_cells[k]));
+		l->width[k] = bench_width(bench_cell_head(t, &bench_cells[k]));
 		for (size_t i = 0; i < t->n_column; i++) {
 			bench_cells[k].text(t, t->column[i], buf, sizeof(buf));
-			l->width[k] = MAX(l->width[k], width_of(buf));
+			l->width[k] = MAX(l->width[k], bench_width(buf));
 		}
 		l->total += l->width[k] + GAP;
 	}
@@ -80,7 +60,7 @@ static void print_row(const struct bench_test *t, const struct bench_column *c,
 		else
 			snprintf(buf, sizeof(buf), "%s", bench_cell_head(t, &bench_cells[k]));
 		fprintf(f, "%*s", GAP, "");
-		pad(f, buf, l->width[k], bench_cells[k].left);
+		bench_pad(f, buf, l->width[k], bench_cells[k].left);
 	}
 	if (c && bench_errors(c))
 		fprintf(f, "  %lld FAILED", (long long)bench_errors(c));

@@ -81,6 +81,26 @@ char *bench_num_figure(char buf[BENCH_NUM_SIZE], double v, enum bench_unit unit)
 	return unit == BENCH_NS ? bench_num_ns(buf, v) : si(buf, v, unit == BENCH_BYTES ? "B" : "");
 }
 
+/* Characters, not bytes: there is a µ in most times. */
+unsigned int bench_width(const char *s)
+{
+	unsigned int n = 0;
+
+	for (; *s; s++)
+		n += ((unsigned char)*s & 0xc0) != 0x80;
+	return n;
+}
+
+void bench_pad(FILE *f, const char *text, unsigned int width, bool left)
+{
+	unsigned int n = bench_width(text), room = width > n ? width - n : 0;
+
+	if (left)
+		fprintf(f, "%s%*s", text, (int)room, "");
+	else
+		fprintf(f, "%*s%s", (int)room, "", text);
+}
+
 const char *bench_unit_text(enum bench_unit unit)
 {
 	static const char *const text[BENCH_UNITS] = {

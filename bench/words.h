@@ -18,6 +18,11 @@ char *bench_num_times(char buf[BENCH_NUM_SIZE], double ratio);
 /** bench_num_bytes() - "4 KiB". */
 char *bench_num_bytes(char buf[BENCH_NUM_SIZE], double v);
 
+/** bench_width() - columns of a terminal that a text takes; bench_pad() - print it in at least so
+ * many. */
+unsigned int bench_width(const char *s);
+void bench_pad(FILE *f, const char *text, unsigned int width, bool left);
+
 /** bench_unit_text() - "ops/s" for a heading, without the SI prefix; what one operation is called.
  */
 const char *bench_unit_text(enum bench_unit unit);
