@@ -72,7 +72,8 @@ def telemetry_of(pid):
 
 def telemetry(folder):
     args = sum((["--port", f"name={n},socket={folder}/{n},flood=0"] for n in "ab"), [])
-    d = Vhostd(folder, *args)
+    # Little memory: the number of packet buffers follows from it.
+    d = Vhostd(folder, *args, memory=("--no-huge", "--memory", "32"))
     try:
         pair = NetPair(f"{folder}/a", f"{folder}/b")
         d.up("a", "b")

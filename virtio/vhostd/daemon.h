@@ -30,6 +30,10 @@ void daemon_opts_free(struct daemon_opts *o);
 /** daemon_eal() - start DPDK: no PCI device is touched that no port names. Once in a process. */
 int daemon_eal(const struct daemon_opts *o, struct err *e) __must_check;
 
+/** daemon_mbufs() - how many packet buffers: those asked for, or what is usual, or what there is
+ * room for where memory cannot grow. */
+uint32_t daemon_mbufs(const struct daemon_opts *o);
+
 /** daemon_drop() - become user, for good: no privilege and no capability stays. Sockets that were
  * made become the user's. */
 int daemon_drop(struct vhostd *d, const char *user, struct err *e) __must_check;

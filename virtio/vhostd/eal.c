@@ -23,7 +23,9 @@
 #include "virtio/vhostd/daemon.h"
 #include "virtio/vhostd/port.h"
 
-#define ARGS_MAX (TEXTS_MAX + 32)
+#define MBUFS_USUAL 16384u
+#define MBUF_BYTES  2560 /* with its data and what surrounds it */
+#define ARGS_MAX    (TEXTS_MAX + 32)
 
 unsigned int daemon_cpus(const struct daemon_opts *o, unsigned int cpu[LCORES_MAX])
 {
@@ -99,6 +101,19 @@ int daemon_eal(const struct daemon_opts *o, struct err *e)
 			   " (are %u MiB of huge pages free? sysctl vm.nr_hugepages, or --no-huge)",
 			   o->memory);
 	return e->code;
+}
+
+/*
+ * Half of the memory, which leaves room for the rings of devices. Huge pages are taken as they are
+ * needed during set-up, so there the usual number is right for any --memory.
+ */
+uint32_t daemon_mbufs(const struct daemon_opts *o)
+{
+	uint32_t room = (uint32_t)(MIB((uint64_t)o->memory) / 2 / MBUF_BYTES);
+
+	if (o->mbufs)
+		return o->mbufs;
+	return o->no_huge ? MIN(room, MBUFS_USUAL) : MBUFS_USUAL;
 }
 
 /* The kernel drops the capabilities of who stops being root; others may have brought some. */

@@ -214,7 +214,7 @@ static int ports(struct daemon *m, struct err *e)
 
 static int start(struct daemon *m, struct err *e)
 {
-	struct sw_cfg sc = { .d = &m->d, .mbufs = m->o.mbufs, .age_s = m->o.age };
+	struct sw_cfg sc = { .d = &m->d, .mbufs = daemon_mbufs(&m->o), .age_s = m->o.age };
 	int ret = ev_new(m->d.sys, &m->d.ev);
 
 	if (ret)
@@ -300,8 +300,7 @@ static void usage(void)
 
 int main(int argc, char **argv)
 {
-	struct daemon m = { .sig_fd = -1,
-			    .o = { .memory = 128, .mbufs = 16384, .age = 300, .log = LOG_INFO } };
+	struct daemon m = { .sig_fd = -1, .o = { .memory = 128, .age = 300, .log = LOG_INFO } };
 	struct err e = { 0 };
 	int rest = 0, ret = opt_parse_argv(daemon_opts_table, &m.o, argc - 1, argv + 1, &rest, &e);
 

@@ -52,7 +52,7 @@ const struct opt daemon_opts_table[] = {
 	{ "memory", OPT_U32, OFF(memory), .min = 32, .max = 1u << 20, .arg = "MIB",
 	  .help = "memory for packet buffers and rings (128)" },
 	{ "mbufs", OPT_U32, OFF(mbufs), .min = 1024, .max = 1u << 24,
-	  .help = "packet buffers (16384)" },
+	  .help = "packet buffers (16384; with --no-huge no more than half of --memory has room for)" },
 	{ "no-huge", OPT_BOOL, OFF(no_huge), .help = "do without huge pages" },
 	{ "age", OPT_U32, OFF(age), .min = 1, .max = 1000000, .arg = "SECONDS",
 	  .help = "a station that is not heard of for so long is forgotten (300)" },

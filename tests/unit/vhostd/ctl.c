@@ -67,6 +67,21 @@ static void cpus(void **st)
 	assert_int_equal(daemon_cpus(&o, cpu), LCORES_MAX);
 }
 
+static void mbufs(void **st)
+{
+	struct daemon_opts o = { .memory = 128 };
+
+	assert_int_equal(daemon_mbufs(&o), 16384);
+	o.no_huge = 1;
+	assert_int_equal(daemon_mbufs(&o), 16384);
+	o.memory = 32;
+	assert_in_range(daemon_mbufs(&o), 1024, 7000);
+	o.memory = 1u << 20;
+	assert_int_equal(daemon_mbufs(&o), 16384);
+	o.mbufs = 5000;
+	assert_int_equal(daemon_mbufs(&o), 5000);
+}
+
 static void no_such_user(void **st)
 {
 	struct err e = { 0 };
@@ -77,9 +92,8 @@ static void no_such_user(void **st)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(wrong_requests),
-		cmocka_unit_test(wrong_ports),
-		cmocka_unit_test(cpus),
+		cmocka_unit_test(wrong_requests), cmocka_unit_test(wrong_ports),
+		cmocka_unit_test(cpus),		  cmocka_unit_test(mbufs),
 		cmocka_unit_test(no_such_user),
 	};
 
