@@ -51,14 +51,14 @@ struct page_paint page_paint_column(const struct bench_column *c)
 		struct page_paint paint;
 	} known[] = {
 		{ "emulated", { ORANGE, NULL, "none" } },
-		{ "emulated-ioeventfd", { YELLOW, NULL, "2 2" } },
+		{ "emulated-ioeventfd", { PURPLE, NULL, "2 2" } },
 		{ "emulated-shadow", { VERMILLION, NULL, "6 2" } },
 		{ "virtio", { SKY, NULL, "7 3" } },
 		{ "vhost-user", { GREEN, NULL, "3 3" } },
 		{ "vfio", { BLUE, NULL, "9 3 2 3" } },
 		{ "none", { GREY, NULL, "none" } },
 	};
-	struct page_paint paint = { PURPLE, NULL, "1 3" };
+	struct page_paint paint = { GREY, NULL, "1 3" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (!strcmp(known[i].mode, c->mode))
@@ -186,7 +186,7 @@ double page_scale_x(const struct page_scale *s, double ns)
 /* A line for each power of ten; named ones stay apart on a narrow plot. */
 void page_scale_axis(const struct page *p, const struct page_scale *s, double top, double bottom)
 {
-	int decades = (int)round(log10(s->high / s->low)), step = 1 + (decades - 1) / 6;
+	int decades = (int)round(log10(s->high / s->low)), step = 1 + (decades - 1) / 5;
 
 	for (int i = 0; i <= decades; i++) {
 		double ns = s->low * pow(10, i), x = page_scale_x(s, ns);
