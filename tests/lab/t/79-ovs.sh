@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# lab: timeout=240
+# lab: timeout=240 manual
 #
 # Our vhost-user front end with Open vSwitch as its backend, in both socket roles: it owns the socket of one port, and
 # comes to ours with the other, which has split rings. Pings and a stream there and back on each; then it is killed, comes back, and both

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# lab: timeout=400
+# lab: timeout=400 manual
 #
 # One guest with the same device in each mode, side by side: 1000 reads of 4 KiB, one at a time, from an emulated
 # controller, virtio, vhost-user and an NVMe VF; 500 pings over an emulated card, virtio and a VF. What each cost, in
