@@ -69,6 +69,7 @@ static void test_help(void **state)
 	expect(CMD_OK, "usage: sluice vf set [OPTIONS] VF", ARGV("vf", "set", "--help"));
 	expect(CMD_OK, "--json", ARGV("help", "ctl"));
 	expect(CMD_USAGE, "did you mean run?", ARGV("help", "rnu"));
+	expect(CMD_OK, "--disk-path FILE|null:SIZE", ARGV("bench", "--help"));
 	expect(CMD_OK, "sluice 0", ARGV("version"));
 	expect(CMD_OK, "sluice 0", ARGV("--version"));
 }
@@ -76,6 +77,12 @@ static void test_help(void **state)
 static void test_usage(void **state)
 {
 	expect(CMD_USAGE, "sluice: there is no command rnu (did you mean run?)", ARGV("rnu"));
+	expect(CMD_USAGE, "bench: \"dsik\" is none that is known (did you mean disk?)",
+	       ARGV("bench", "dsik"));
+	expect(CMD_USAGE, "bench: --modes: \"vfoi\" is none", ARGV("bench", "--modes", "vfoi"));
+	expect(CMD_USAGE, "bench: --only: there is no test \"x\"", ARGV("bench", "--only", "x"));
+	expect(CMD_USAGE, "bench: compare: give two result.json files",
+	       ARGV("bench", "compare", "a"));
 	expect(CMD_USAGE, "sluice: vf: there is no action lst (did you mean list?)",
 	       ARGV("vf", "lst"));
 	expect(CMD_USAGE, "usage: sluice vf ACTION", ARGV("vf"));
