@@ -88,10 +88,10 @@ static const char *sluice_mode(enum bench_mode m)
 	switch (m) {
 	case BENCH_M_EMULATED:
 		return "emulated";
-	case BENCH_M_EMULATED_IOEVENTFD:
-		return "emulated,ioeventfd=on";
 	case BENCH_M_EMULATED_SHADOW:
-		return "emulated,ioeventfd=on,shadow-doorbell=on";
+		return "emulated,shadow-doorbell=on";
+	case BENCH_M_EMULATED_IOEVENTFD: /* what rings a doorbell that is also in memory */
+		return "emulated,shadow-doorbell=on,ioeventfd=on";
 	case BENCH_M_VHOST_USER:
 		return "vhost-user";
 	case BENCH_M_VFIO:

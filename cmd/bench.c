@@ -30,8 +30,8 @@ static const char *const page_names[] = { "4K", "thp", "2M", "1G", NULL };
 #define B(m) offsetof(struct bench_opts, m)
 static const struct opt bench_opts[] = {
 	{ "modes", OPT_STR, .off = B(modes), .arg = "MODE,MODE...", .group = "What",
-	  .help = "emulated, emulated-ioeventfd, emulated-shadow, virtio, vhost-user, vfio; all: "
-		  "the four without the improved ones (all)" },
+	  .help = "emulated, emulated-shadow (NVMe doorbells in memory), emulated-ioeventfd (that, "
+		  "and by eventfd), virtio, vhost-user, vfio; all: the four without those two (all)" },
 	{ "guest", OPT_ENUM, .off = B(guest), .choices = guest_names,
 	  .help = "payload: a small program without a system; linux: a kernel and RAM disk of yours" },
 	{ "kernel", OPT_STR, .off = B(kernel), .arg = "FILE", .complete = "file",

@@ -139,6 +139,10 @@ static void test_args(void **state)
 	assert_non_null(strstr(t, "--disk id=bench,mode=emulated,queues=1,path=a,,b "));
 	assert_non_null(strstr(t, "--cpus 1,pin=0 --io-threads 1,pin=1 "));
 	assert_non_null(strstr(t, "tests=disk-read ring=3 sync=1"));
+	t = vmm_line(&c, BENCH_M_EMULATED_SHADOW, BENCH_SLUICE, l);
+	assert_non_null(strstr(t, "mode=emulated,shadow-doorbell=on,queues=1"));
+	t = vmm_line(&c, BENCH_M_EMULATED_IOEVENTFD, BENCH_SLUICE, l);
+	assert_non_null(strstr(t, "mode=emulated,shadow-doorbell=on,ioeventfd=on,queues=1"));
 	t = vmm_line(&c, BENCH_M_VHOST_USER, BENCH_SLUICE, l);
 	assert_non_null(strstr(t, "mode=vhost-user,queues=1,socket=/tmp/d/b "));
 	t = vmm_line(&c, BENCH_M_VFIO, BENCH_SLUICE, l);
