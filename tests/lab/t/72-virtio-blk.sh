@@ -5,76 +5,26 @@
 # Stock guests on virtio-blk: every kind of ring and one queue or four, sixteen disks of one machine, random reads
 # and writes verified by fio, flushes, discards, zeros; what the guest read and wrote is what the files hold.
 # Then a guest with an older kernel: read-only, resize, a reboot with requests under way.
-#
-# disk_opts ID PATH OPTIONS prints the --disk argument, so that another back end can run the same matrix.
 # shellcheck source=tests/lab/lib.sh
 . "$LAB_DIR/lib.sh"
 # shellcheck source=tests/lab/vm.sh
 . "$LAB_DIR/vm.sh"
-MIB=4
+# shellcheck source=tests/lab/blk-matrix.sh
+. "$LAB_DIR/blk-matrix.sh"
 
 disk_opts() { echo "id=$1,path=$2,mode=virtio${3:+,$3}"; }
 
-# one line for each disk: its id and its options; the id says split/packed, event index, indirect, queues
-matrix() {
-	local r e i q hide
-	for r in s p; do for e in 0 1; do for i in 0 1; do for q in 1 4; do
-		hide=
-		[ $r = p ] || hide=packed
-		[ $e = 1 ] || hide=${hide:+$hide:}event-idx
-		[ $i = 1 ] || hide=${hide:+$hide:}indirect
-		echo "$r-e$e-i$i-q$q queues=$q${hide:+,hide=$hide}"
-	done; done; done; done
-}
-
-guest_matrix() {
-	cat <<-'END'
-	: >/tmp/jobs
-	for b in /sys/block/vd*; do
-		d=${b##*/}
-		echo "disk $d $(cat $b/serial) queues $(ls $b/mq | wc -l) features $(cat $b/device/features)"
-		printf '[%s]\nfilename=/dev/%s\n' "$d" "$d" >>/tmp/jobs
-	done
-	fio --rw=randrw --bsrange=4k-64k --ioengine=libaio --direct=1 --iodepth=8 --fsync=32 \
-		--verify=crc32c --verify_fatal=1 --do_verify=1 --thread --minimal --size=100% /tmp/jobs >/tmp/out 2>&1 || {
-		tail -n 20 /tmp/out
-		exit 1
-	}
-	echo "fio verified $(wc -l </tmp/out)"
-	for b in /sys/block/vd*; do
-		d=${b##*/}
-		/bin/blkdiscard -o 0 -l 1048576 /dev/$d || exit 1
-		/bin/blkdiscard -z -o 1048576 -l 1048576 /dev/$d || exit 1
-		sync
-		[ "$(dd if=/dev/$d bs=1M skip=1 count=1 iflag=direct 2>/dev/null | tr -d '\000' | wc -c)" = 0 ] || { echo "$d: not zero"; exit 1; }
-		echo "sum $(cat $b/serial) $(dd if=/dev/$d bs=1M iflag=direct 2>/dev/null | sha256sum | cut -c1-64)"
-	done
-	END
-}
-
+# four processors, so that there are four queues; two of them are started, which is quicker here
 run_matrix() {
-	local id opts args=() sum
-	while read -r id opts; do
-		truncate -s ${MIB}M "$LAB_WORK/$id"
-		args+=(--disk "$(disk_opts "$id" "$LAB_WORK/$id" "$opts")")
-	done < <(matrix)
-	guest_matrix >"$LAB_WORK/guest.sh"
-	LAB_VM_MEMORY=512M lab_vm m "$LAB_WORK/guest.sh" --cpus 4 "${args[@]}"
-	lab_done m 300
-	tr -d '\r' <"$LAB_WORK/m.log" >"$LAB_WORK/m.out"
-	while read -r id opts; do
-		sum=$(sha256sum <"$LAB_WORK/$id" | cut -c1-64)
-		lab_match "$LAB_WORK/m.out" "^sum $id $sum"
-		lab_match "$LAB_WORK/m.out" "^disk vd[a-p] $id queues ${id##*q}"
-		features_of "$id"
-	done < <(matrix)
-}
-
-# the guest's list of accepted bits, bit 0 first: ring features are as the id says
-features_of() {
-	local f
-	f=$(sed -n "s/^disk vd[a-p] $1 queues . features //p" "$LAB_WORK/m.out")
-	lab_eq "${f:34:1}${f:29:1}${f:28:1}" "$(echo "$1" | sed -E 's/^p/1/; s/^s/0/; s/-q.*//; s/-[ei]//g')" "ring features of $1"
+	blk_args 1 4
+	blk_guest >"$LAB_WORK/guest.sh"
+	LAB_CMDLINE=maxcpus=2 LAB_VM_MEMORY=384M lab_vm m "$LAB_WORK/guest.sh" --cpus 4 "${BLK_ARGS[@]}"
+	lab_seen m "^disk vda" 120
+	lab_note "the guest is up at $(lab_now)"
+	lab_seen m "^fio verified 16" 200
+	lab_note "verified at $(lab_now)"
+	lab_done m 100
+	blk_check m 1 4
 }
 
 guest_rest() {
@@ -126,5 +76,8 @@ run_rest() {
 	lab_match "$LAB_WORK/r.log" "ro sum $sum"
 }
 
+lab_note "at $(lab_now)"
 run_matrix
+lab_note "the other guest, at $(lab_now)"
 run_rest
+lab_note "done at $(lab_now)"
