@@ -3,20 +3,25 @@
  * A hostile guest: for each virtio function it writes rings that no honest driver writes.
  *
  *	devices=N   how many functions there must be
+ *	away=1      their queues are served by another process, which may do as it likes with a bad
+ *	            ring, or hang up
  *
- * After each ring the device must say DEVICE_NEEDS_RESET; after a reset it must serve an honest
- * buffer. Rings are split and, where it is offered, packed. (virtio 1.2: 2.1.1, 2.7, 2.8, 4.1)
+ * After each ring the device must say DEVICE_NEEDS_RESET (if it is not away); after a reset it must
+ * serve an honest buffer. Rings are split and, where it is offered, packed.
+ *(virtio 1.2: 2.1.1, 2.7, 2.8, 4.1)
  */
 #include "viodev.h"
 
 #define SIZE 8u
 
-#define NEXT	 1
-#define WRITE	 2
-#define INDIRECT 4
-#define P_AVAIL	 (1 << 7)
-#define P_USED	 (1 << 15)
-#define SPINS	 200000u
+#define NEXT	   1
+#define WRITE	   2
+#define INDIRECT   4
+#define P_AVAIL	   (1 << 7)
+#define P_USED	   (1 << 15)
+#define SPINS	   200000u
+#define SPINS_BAD  5000u     /* for a bad ring to be looked at by somebody who is away */
+#define SPINS_AWAY 20000000u /* for one who hung up to come back */
 
 /* Addresses of a case that are known only when it runs. */
 #define DATA  1ull
@@ -117,8 +122,13 @@ static struct {
 	struct viodev v;
 	volatile uint16_t *notify;
 	uint16_t queue;
-	bool packed;
+	bool packed, away;
 } dev;
+
+/* Receive queue of a network device: some serve no queue before a pair is there. */
+static struct desc rx_ring[SIZE] __attribute__((aligned(16)));
+static uint16_t rx_avail[3 + SIZE] __attribute__((aligned(4)));
+static uint32_t rx_used[1 + 2 * SIZE + 1] __attribute__((aligned(4)));
 
 static uint64_t place(uint64_t addr)
 {
@@ -149,6 +159,9 @@ static bool up(bool indirect, bool away)
 	if (!vio_features(&dev.v, indirect ? VIO_INDIRECT & vio_offered(&dev.v, 0) : 0,
 			  VIO_VERSION_1 | (dev.packed ? VIO_PACKED : 0)))
 		return false;
+	if (dev.away && dev.v.type == VIO_TYPE_NET)
+		vio_queue(&dev.v, 0, SIZE, (uintptr_t)rx_ring, (uintptr_t)rx_avail,
+			  (uintptr_t)rx_used);
 	dev.notify = vio_queue(&dev.v, dev.queue, SIZE, away ? 0xfffffffff000ull : (uintptr_t)ring,
 			       (uintptr_t)avail, (uintptr_t)used);
 	vio_go(&dev.v);
@@ -174,7 +187,7 @@ static bool used_one(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < SPINS; i++) {
+	for (i = 0; i < (dev.away ? SPINS_AWAY : SPINS); i++) {
 		volatile struct desc *d = ring;
 		uint16_t both = P_AVAIL | P_USED;
 
@@ -210,6 +223,18 @@ static bool honest(void)
 	return used_one() && !(vio_status(&dev.v) & VIO_NEEDS_RESET);
 }
 
+/* Has the device met the bad ring? */
+static bool met(void)
+{
+	unsigned int i;
+
+	if (!dev.away)
+		return vio_status_is(&dev.v, VIO_NEEDS_RESET, VIO_NEEDS_RESET);
+	for (i = 0; i < SPINS_BAD; i++)
+		pause();
+	return true;
+}
+
 static int one_case(const struct hostile *h)
 {
 	unsigned int i;
@@ -219,7 +244,7 @@ static int one_case(const struct hostile *h)
 		table[i] = laid_out(&h->table[i], 0);
 	if (h->n)
 		offer(h->d, h->n, h->head, h->jump);
-	if (!vio_status_is(&dev.v, VIO_NEEDS_RESET, VIO_NEEDS_RESET)) {
+	if (!met()) {
 		put("FAIL: not broken by: ");
 		put(h->name);
 		say(", status", vio_status(&dev.v));
@@ -262,6 +287,7 @@ int guest_main(const struct mb_info *mbi)
 	unsigned int found;
 
 	CHECK(pci_init());
+	dev.away = arg_num(mbi, "away", 0);
 	for (found = 0; vio_find(0, found, &dev.v); found++)
 		if (check_device() != GUEST_PASS)
 			return GUEST_FAIL;

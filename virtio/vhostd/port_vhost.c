@@ -7,6 +7,10 @@
  * (vhost_sync()). The exception is a device that goes: its memory is unmapped when the callback
  * returns, so that one waits until the poll loops are off it.
  *
+ * The library keeps a list of what it used, with as many places as the ring has entries, and writes
+ * it out at the end of a burst. How much there is to use it takes from the driver's index, and a
+ * driver that lies would have it write behind the list; so no burst takes more than a ring holds.
+ *
  * A queue's kick eventfd is duplicated for the loop's epoll set, so that it can be taken out of the
  * set even after the library has closed its own.
  */
@@ -46,6 +50,7 @@ struct vhost_port {
 	unsigned int queues;
 	_Atomic int vid; /* -1: nobody is there */
 	_Atomic bool up[2 * SW_QUEUES];
+	_Atomic uint16_t size[2 * SW_QUEUES]; /* of its ring; 0: not known yet */
 	_Atomic unsigned int note[SW_QUEUES]; /* counts changes of a queue */
 	uint64_t features;
 	uint64_t connects;
@@ -63,22 +68,41 @@ static struct vhost_port *vhost_of(struct sw_port *p)
 
 /* ---- poll loops ---- */
 
+/* A frame may take many small buffers of a split ring that merges them: then the driver's index
+ * must make sense, too. */
+static bool index_lies(const struct vhost_port *vp, int vid, uint16_t ring, uint16_t size)
+{
+	return (vp->features & (F(VIRTIO_NET_F_MRG_RXBUF) | F(VIRTIO_F_RING_PACKED))) ==
+		       F(VIRTIO_NET_F_MRG_RXBUF) &&
+	       rte_vhost_avail_entries(vid, ring) > size;
+}
+
 static uint16_t vhost_tx(struct sw_port *p, unsigned int q, struct rte_mbuf **m, uint16_t n)
 {
-	int vid = atomic_load_explicit(&vhost_of(p)->vid, memory_order_relaxed);
+	struct vhost_port *vp = vhost_of(p);
+	int vid = atomic_load_explicit(&vp->vid, memory_order_relaxed);
+	uint16_t size = atomic_load_explicit(&vp->size[2 * q], memory_order_relaxed);
+	uint16_t sent = 0, k = 1;
 
-	return vid < 0 ? 0 : rte_vhost_enqueue_burst(vid, (uint16_t)(2 * q), m, n);
+	if (vid < 0 || !size || index_lies(vp, vid, (uint16_t)(2 * q), size))
+		return 0;
+	for (; sent < n && k; sent = (uint16_t)(sent + k))
+		k = rte_vhost_enqueue_burst(vid, (uint16_t)(2 * q), m + sent,
+					    MIN((uint16_t)(n - sent), size));
+	return sent;
 }
 
 static unsigned int vhost_poll(void *arg)
 {
 	struct sw_rxq *q = arg;
 	struct vhost_port *vp = vhost_of(q->port);
+	unsigned int ring = 2 * q->q + 1;
+	uint16_t size = atomic_load_explicit(&vp->size[ring], memory_order_relaxed);
 	struct rte_mbuf *m[SW_BURST];
 	uint16_t n;
 
-	n = rte_vhost_dequeue_burst(vp->vid, (uint16_t)(2 * q->q + 1), sw_pool(vp->p.sw), m,
-				    SW_BURST);
+	n = rte_vhost_dequeue_burst(vp->vid, (uint16_t)ring, sw_pool(vp->p.sw), m,
+				    MIN((uint16_t)SW_BURST, size));
 	if (n)
 		sw_input(q, m, n);
 	return n;
@@ -141,6 +165,17 @@ static int queue_up(struct vhost_port *vp, unsigned int i, int vid)
 	return ret;
 }
 
+static void sizes_known(struct vhost_port *vp, int vid)
+{
+	struct rte_vhost_vring vr;
+
+	for (unsigned int i = 0; i < 2 * vp->queues; i++) {
+		bool known = vid >= 0 && !rte_vhost_get_vhost_vring(vid, (uint16_t)i, &vr);
+
+		atomic_store(&vp->size[i], known ? vr.size : 0);
+	}
+}
+
 static unsigned int rings_up(struct vhost_port *vp)
 {
 	unsigned int i;
@@ -158,6 +193,7 @@ static void vhost_sync(struct vhost_port *vp)
 
 	pthread_mutex_lock(&vp->lock);
 	vid = vp->vid;
+	sizes_known(vp, vid);
 	for (i = 0; i < vp->queues; i++) {
 		bool want = vid >= 0 && vp->up[2 * i + 1];
 
