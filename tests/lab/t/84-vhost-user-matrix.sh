@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# lab: timeout=400
+# lab: timeout=400 manual
 #
 # Stock guests on vhost-user, network and disks at sluice-vhostd: each kind of ring (split and packed, event index and
 # indirect descriptors on and off) with 1 and with 4 queues, which 71 and 72 have for virtio. The second machine
