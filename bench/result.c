@@ -109,7 +109,7 @@ static void word(char *dst, size_t size, const char *text)
 	dst[at] = 0;
 }
 
-static void vclean(char *dst, size_t size, const char *fmt, va_list ap)
+static __printf(3, 0) void vclean(char *dst, size_t size, const char *fmt, va_list ap)
 {
 	char text[4 * BENCH_TEXT_SIZE];
 

@@ -28,8 +28,8 @@ lab_guest_initrd "$LAB_DIR/../../bench/guest-linux.sh" "$LAB_WORK/initrd"
 bench four --modes emulated,virtio,vhost-user,vfio
 jq -r '.skipped[]? | "skipped: \(.mode) \(.test) \(.reason)"' "$out"
 for t in $TESTS; do
-	echo "$t: user-space exits of 100 requests: emulated $(user_exits $t emulated), virtio $(user_exits $t virtio)," \
-		"vhost-user $(user_exits $t vhost-user), vfio $(user_exits $t vfio)"
+	echo "$t: user-space exits of 100 requests: emulated $(user_exits "$t" emulated), virtio $(user_exits "$t" virtio)," \
+		"vhost-user $(user_exits "$t" vhost-user), vfio $(user_exits "$t" vfio)"
 done
 [ "$(user_exits disk-read-4k-d1 emulated)" -ge 195 ] || lab_fail "emulated: fewer than two exits a read"
 for m in virtio vhost-user vfio; do
