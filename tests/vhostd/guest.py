@@ -11,31 +11,35 @@ import sys
 import threading
 
 from vhostd import BUILD, SLUICE, Vhostd, run_tests, wait
-from vu import Disk, NetPair
+from vu import Disk, Net, NetPair
 
 PAYLOAD = os.path.join(BUILD, "tests/guest/virtio-hostile.elf")
 PASS = 65  # of isa-debug-exit
 
 
-def others(folder, stop, rounds):
-    """A healthy disk and a healthy pair of ports, until they are told to stop."""
-    disk, pair = Disk(f"{folder}/d"), NetPair(f"{folder}/a", f"{folder}/b")
+def others(d, folder, stop, rounds):
+    """A healthy disk and a healthy pair of ports, and one that sends to the hostile port, until they are told to stop."""
+    disk, pair, feeder = Disk(f"{folder}/d"), NetPair(f"{folder}/a", f"{folder}/b"), Net(f"{folder}/f")
+    d.up("a", "b", "f")
     while not stop.is_set():
         disk.check(len(rounds))
         pair.check(len(rounds))
+        feeder.send_frame(b"\xff" * 6 + b"\x02\0\0\0\0\x0f\x88\xb5" + bytes(64))
         rounds.append(1)
     disk.close()
     pair.close()
+    feeder.close()
 
 
 def hostile(folder, *port):
-    args = sum((["--port", f"name={n},socket={folder}/{n}"] for n in "abg"), [])
+    # The healthy pair is on another VLAN than the hostile one: what that sends, garbage or not, is none of theirs.
+    args = sum((["--port", f"name={n},vlan={v},socket={folder}/{n}"] for n, v in zip("abgf", (6, 6, 5, 5))), [])
     args += sum((["--disk", f"name={n},path=null:1M,socket={folder}/{n}"] for n in ("h", "p")), [])
     with open(f"{folder}/image", "wb") as f:
         f.truncate(1 << 20)
     d = Vhostd(folder, *args, "--disk", f"name=d,path={folder}/image,socket={folder}/d")
     stop, rounds = threading.Event(), []
-    t = threading.Thread(target=others, args=(folder, stop, rounds))
+    t = threading.Thread(target=others, args=(d, folder, stop, rounds))
     t.start()
     try:
         wait("the others", lambda: rounds)

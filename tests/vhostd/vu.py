@@ -224,8 +224,14 @@ class Net(Front):
         self.tx = (self.tx + 1) & 0xffff
         self.wait_used(1, self.tx, "a frame to be taken")
 
+    def has_frame(self, seconds):
+        end = time.monotonic() + seconds
+        while self.used_idx(0) == self.rx and time.monotonic() < end:
+            select.select([self.call[0]], [], [], 0.005)
+        return self.used_idx(0) != self.rx  # several may have come at once
+
     def recv_frame(self):
-        self.wait_used(0, (self.rx + 1) & 0xffff, "a frame to come")
+        assert self.has_frame(10), "waited in vain: a frame to come"
         head, size = self.used(0, self.rx)
         frame = self.get((1 << 20) + 2048 * head, size)[12:]
         self.avail(0, [head], (self.rx + 64) & 0xffff)
