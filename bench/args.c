@@ -3,7 +3,7 @@
  * Command lines of the machines and of the backend. What must be equal for a fair comparison is
  * said here once for both VMMs: one vCPU, memory of one size and page, one queue, one storage.
  */
-#include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,16 +36,22 @@ void bench_args_free(struct bench_args *a)
 		free(a->v[--a->n]);
 }
 
-/* A comma in a value of a key=value list is doubled, for us as for QEMU. */
-static const char *escaped(const char *s, char *buf, size_t size)
+#define ESCAPED_SIZE (2 * PATH_MAX)
+
+/*
+ * A comma in a value of a key=value list is doubled, for us as for QEMU. A value that does not fit
+ * spoils the command line: cut, it would be the name of another file.
+ */
+static const char *escaped(struct bench_args *a, const char *s, char buf[ESCAPED_SIZE])
 {
 	size_t n = 0;
 
-	for (; *s && n + 3 < size; s++) {
+	for (; *s && n + 3 < ESCAPED_SIZE; s++) {
 		buf[n++] = *s;
 		if (*s == ',')
 			buf[n++] = ',';
 	}
+	a->bad |= *s != 0;
 	buf[n] = 0;
 	return buf;
 }
@@ -107,7 +113,7 @@ static void sluice_port(const struct bench_cfg *c, const struct bench_side *s,
 {
 	const char *key = NULL, *value = NULL;
 	bool net = topic == BENCH_NET;
-	char buf[512];
+	char buf[ESCAPED_SIZE];
 
 	if (s->mode == BENCH_M_VFIO) {
 		key = "pf";
@@ -123,8 +129,7 @@ static void sluice_port(const struct bench_cfg *c, const struct bench_side *s,
 	bench_arg(out, net ? "--net" : "--disk");
 	bench_arg(out, "id=bench,mode=%s%s%s%s%s%s", sluice_mode(s->mode),
 		  net && s->mode == BENCH_M_VFIO ? "" : ",queues=1", value ? "," : "",
-		  value ? key : "", value ? "=" : "",
-		  value ? escaped(value, buf, sizeof(buf)) : "");
+		  value ? key : "", value ? "=" : "", value ? escaped(out, value, buf) : "");
 }
 
 static void sluice_args(const struct bench_cfg *c, const struct bench_side *s,
@@ -164,7 +169,7 @@ static void sluice_args(const struct bench_cfg *c, const struct bench_side *s,
 static void qemu_disk_node(const char *path, struct bench_args *out)
 {
 	uint64_t size;
-	char buf[512];
+	char buf[ESCAPED_SIZE];
 
 	bench_arg(out, "-blockdev");
 	if (!strncmp(path, NULL_DISK, strlen(NULL_DISK)) &&
@@ -175,15 +180,15 @@ static void qemu_disk_node(const char *path, struct bench_args *out)
 		bench_arg(out,
 			  "driver=raw,node-name=n,file.driver=file,file.filename=%s,"
 			  "file.aio=io_uring",
-			  escaped(path, buf, sizeof(buf)));
+			  escaped(out, path, buf));
 }
 
 static void qemu_socket(const char *path, struct bench_args *out)
 {
-	char buf[512];
+	char buf[ESCAPED_SIZE];
 
 	bench_arg(out, "-chardev");
-	bench_arg(out, "socket,id=c,path=%s", escaped(path, buf, sizeof(buf)));
+	bench_arg(out, "socket,id=c,path=%s", escaped(out, path, buf));
 }
 
 static void qemu_disk(const struct bench_cfg *c, const struct bench_side *s,
@@ -211,7 +216,7 @@ static void qemu_disk(const struct bench_cfg *c, const struct bench_side *s,
 static void qemu_net(const struct bench_cfg *c, const struct bench_side *s,
 		     const struct bench_place *p, struct bench_args *out)
 {
-	char buf[512];
+	char buf[ESCAPED_SIZE];
 
 	if (s->mode == BENCH_M_VHOST_USER) {
 		qemu_socket(c->net_socket ? c->net_socket : p->backend, out);
@@ -220,7 +225,7 @@ static void qemu_net(const struct bench_cfg *c, const struct bench_side *s,
 	} else {
 		bench_arg(out, "-netdev");
 		bench_arg(out, "tap,id=n,ifname=%s,script=no,downscript=no,vhost=off",
-			  escaped(c->net_tap ? c->net_tap : "", buf, sizeof(buf)));
+			  escaped(out, c->net_tap ? c->net_tap : "", buf));
 	}
 	bench_arg(out, "-device");
 	bench_arg(out, "%s,netdev=n",
@@ -230,8 +235,6 @@ static void qemu_net(const struct bench_cfg *c, const struct bench_side *s,
 static void qemu_args(const struct bench_cfg *c, const struct bench_side *s, enum bench_topic topic,
 		      const struct bench_place *p, const char *cmdline, struct bench_args *out)
 {
-	char buf[2400];
-
 	bench_arg(out, "%s", c->qemu);
 	bench_arg(out, "-nodefaults");
 	bench_arg(out, "-no-user-config");
@@ -263,7 +266,7 @@ static void qemu_args(const struct bench_cfg *c, const struct bench_side *s, enu
 		bench_arg(out, "%s", c->initrd);
 	}
 	bench_arg(out, "-append");
-	bench_arg(out, "%s", escaped(cmdline, buf, sizeof(buf)) ? cmdline : "");
+	bench_arg(out, "%s", cmdline);
 	if (topic == BENCH_NET)
 		qemu_net(c, s, p, out);
 	else
@@ -292,13 +295,15 @@ void bench_backend_args(const struct bench_cfg *c, const struct bench_side *s,
 			enum bench_topic topic, const struct bench_place *p, struct bench_args *out)
 {
 	const char *given = topic == BENCH_NET ? c->net_socket : c->disk_socket;
-	char buf[512];
+	char buf[ESCAPED_SIZE];
 
 	if (s->mode != BENCH_M_VHOST_USER || given)
 		return;
 	bench_arg(out, "%s", c->vhostd);
 	bench_arg(out, "--no-huge");
-	bench_arg(out, "--busy");
+	/* On the guest's own CPU a poll loop would only keep it from what is polled for. */
+	if (c->cpu < 0 || c->cpu != c->io_cpu)
+		bench_arg(out, "--busy");
 	bench_arg(out, "--lcores");
 	bench_arg(out, "%d", c->io_cpu >= 0 ? c->io_cpu : 0);
 	bench_arg(out, "--log");
@@ -306,7 +311,7 @@ void bench_backend_args(const struct bench_cfg *c, const struct bench_side *s,
 	if (topic == BENCH_DISK) {
 		bench_arg(out, "--disk");
 		bench_arg(out, "name=bench,socket=%s,path=%s", p->backend,
-			  escaped(c->disk_path, buf, sizeof(buf)));
+			  escaped(out, c->disk_path, buf));
 		return;
 	}
 	bench_arg(out, "--port");

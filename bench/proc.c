@@ -52,7 +52,8 @@ int bench_spawn(struct bench_proc *p, const struct bench_args *a, int io, int lo
 
 	*p = (struct bench_proc){ 0 };
 	if (a->bad)
-		return err_set(e, -ENOMEM, "out of memory");
+		return err_set(e, -E2BIG,
+			       "out of memory, or a command line with a word that is too long");
 	if (pipe2(said, O_CLOEXEC))
 		return err_sys(e, -errno, "pipe");
 	p->pid = fork();
