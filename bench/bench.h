@@ -77,6 +77,7 @@ struct bench_cfg {
 	bool on_linux, peer_qemu, force;
 	uint32_t runs, seconds;
 	uint64_t ops, memory;
+	bool counting; /* the user says that the host's clock counts instructions */
 	const char *page, *only;
 	const char *disk_path, *disk_socket, *disk_pf, *net_tap, *net_socket, *net_pf;
 	int cpu, io_cpu;
@@ -162,7 +163,7 @@ struct bench_counts {
 	unsigned int n_exit;
 	int64_t serial;
 	bool exits_known;
-	int64_t interrupts, syscalls, page_size, cpu_ns[BENCH_CPUS];
+	int64_t interrupts, syscalls, page_size, instructions, cpu_ns[BENCH_CPUS];
 };
 
 /**
@@ -189,6 +190,8 @@ void bench_threads(struct sys *s, pid_t pid, struct bench_threads *t);
 /** bench_probe_start() - open what counts from here on; bench_probe_stop() closes it. */
 void bench_probe_start(struct bench_probe *p);
 void bench_probe_stop(struct bench_probe *p);
+/** bench_count() - all of it but instructions, which are the caller's to read nearest to the load.
+ */
 void bench_count(struct bench_probe *p, struct bench_counts *out);
 /** bench_count_stat() - of a "stat" answer's data: the exits and interrupts in it. */
 void bench_count_stat(const json_t *data, struct bench_counts *out);
@@ -225,6 +228,7 @@ struct bench_boot {
 	const struct bench_load *loads[32];
 	unsigned int n_loads, round, order;
 	int stop;
+	bool counting; /* the host's clock counts instructions */
 	struct bench_result *result;
 };
 
@@ -238,11 +242,13 @@ int bench_boot(struct bench_boot *b, struct err *e) __must_check;
  * @debug: we are built without optimization; @sanitized
  * @kvm:   "kvm_pvm, software"; @software_kvm; @tcg: the whole host is emulated
  * @load:  of the last minute, in hundredths of a process
+ * @counting: the clock counts instructions, and was found to; @clock: what speaks against it
  */
 struct bench_facts {
-	bool debug, sanitized, software_kvm, tcg, no_kvm;
+	bool debug, sanitized, software_kvm, tcg, no_kvm, counting;
 	int cpus, load;
 	char governor[32];
+	struct err clock;
 };
 void bench_env_fill(struct sys *s, const struct bench_cfg *c, struct bench_result *r,
 		    struct bench_facts *f);
@@ -255,6 +261,15 @@ unsigned int bench_fair_before(const struct bench_facts *f, const struct bench_c
 			       struct bench_result *r);
 /** bench_fair_after() - warnings from what was measured. */
 void bench_fair_after(struct bench_result *r, int64_t stolen, uint64_t ns);
+
+/* ---- clock.c: work, where the host's clock counts instructions */
+
+/** bench_clock_check() - does it? 0, or -EINVAL with what speaks against it. */
+int bench_clock_check(struct sys *s, const struct bench_facts *f, struct err *e) __must_check;
+/** bench_clock_work() - instructions that this host has executed; BENCH_NONE: not known. */
+int64_t bench_clock_work(struct sys *s);
+/** bench_clock_idle() - nanoseconds in the idle loop, by the text of /proc/timer_list. */
+int64_t bench_clock_idle(const char *timers);
 
 /* ---- run.c */
 

@@ -130,13 +130,18 @@ static int on_start(struct talk *t, const struct bench_msg *m)
 	t->ran = false;
 	bench_probe_start(&t->probe);
 	bench_count(&t->probe, &t->from);
+	if (t->b->counting) /* last, and first at "stop": reading counters is work too */
+		t->from.instructions = bench_clock_work(t->b->sys);
 	return go_on(t);
 }
 
 static int on_stop(struct talk *t, const struct bench_msg *m)
 {
+	int64_t work = t->b->counting ? bench_clock_work(t->b->sys) : BENCH_NONE;
+
 	t->ran = t->started && !strcmp(t->test, m->test);
 	bench_count(&t->probe, &t->to);
+	t->to.instructions = work;
 	bench_probe_stop(&t->probe);
 	t->started = false;
 	return go_on(t);

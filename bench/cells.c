@@ -87,6 +87,11 @@ METRIC(interrupts, bench_num_count, BM_INTERRUPTS)
 METRIC(syscalls, bench_num_count, BM_SYSCALLS)
 METRIC(instructions, bench_num_count, BM_INSTRUCTIONS)
 
+static void work(const struct bench_test *t, const struct bench_column *c, char *buf, size_t size)
+{
+	bench_times_text(t, c, BM_INSTRUCTIONS, buf, size);
+}
+
 static void cpu(const struct bench_test *t, const struct bench_column *c, char *buf, size_t size)
 {
 	char v[3][BENCH_NUM_SIZE];
@@ -116,7 +121,9 @@ const struct bench_cell bench_cells[BENCH_CELLS] = {
 	{ "irq/op", "interrupts, each operation", 10, false, interrupts },
 	{ "syscalls/op", "system calls of VMM and backend, each operation", 9, false, syscalls },
 	{ "CPU/op: vCPU + I/O + backend", "host CPU time, each operation", 6, false, cpu },
-	{ "instr/op", "instructions, each operation", 2, false, instructions },
+	{ "instr/op", "instructions of the host, each operation", 13, false, instructions },
+	{ "instr ratio", "those against emulated, or else the first mode, with the interval", 12,
+	  false, work },
 	{ "pages", "size of the host's pages behind guest memory", 1, false, page },
 };
 

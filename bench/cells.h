@@ -21,7 +21,7 @@ struct bench_cell {
 		     size_t size);
 };
 
-#define BENCH_CELLS	16
+#define BENCH_CELLS	17
 #define BENCH_CELL_SIZE 64
 extern const struct bench_cell bench_cells[BENCH_CELLS];
 

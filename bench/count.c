@@ -293,6 +293,7 @@ void bench_probe_start(struct bench_probe *p)
 	unsigned int i;
 	uint64_t id;
 
+	bench_probe_stop(p); /* a guest may say "start" and "start" again */
 	p->n_perf = 0;
 	for (i = 0; i < ARRAY_SIZE(tracefs) && !ok; i++)
 		ok = !sys_file_read_u64(p->sys, &id, "%s/events/raw_syscalls/sys_enter/id",
@@ -332,7 +333,7 @@ void bench_count(struct bench_probe *p, struct bench_counts *out)
 {
 	unsigned int k;
 
-	*out = (struct bench_counts){ .interrupts = BENCH_NONE };
+	*out = (struct bench_counts){ .interrupts = BENCH_NONE, .instructions = BENCH_NONE };
 	for (k = 0; k < BENCH_CPUS; k++)
 		out->cpu_ns[k] = BENCH_NONE;
 	if (p->vmm == BENCH_SLUICE)
@@ -377,6 +378,8 @@ void bench_count_delta(const struct bench_counts *a, const struct bench_counts *
 	out->interrupts = delta(a->interrupts, b->interrupts);
 	out->syscalls = delta(a->syscalls, b->syscalls);
 	out->page_size = b->page_size;
+	/* A load that took none was not measured. */
+	out->instructions = delta(a->instructions, b->instructions) ?: BENCH_NONE;
 	for (i = 0; i < BENCH_CPUS; i++)
 		out->cpu_ns[i] = delta(a->cpu_ns[i], b->cpu_ns[i]);
 }

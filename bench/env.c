@@ -8,20 +8,38 @@
 #include "bench/bench.h"
 
 #define CPUID_HYPERVISOR 0x40000000u /* vendor of the hypervisor in EBX, ECX, EDX */
+#define LOAD_MAX	 1e6
 #define VULNERABILITIES	 "/sys/devices/system/cpu/vulnerabilities"
 
 /* A field of a file with lines "key : value"; false when it is not there. */
 static bool field(const char *text, const char *key, char *out, size_t size)
 {
-	const char *p = strstr(text, key);
-	size_t n;
+	size_t n = strlen(key), end;
+	const char *p, *v;
 
-	if (!p || !(p = strchr(p, ':')))
-		return false;
-	p += 1 + strspn(p + 1, " \t");
-	n = strcspn(p, "\n");
-	snprintf(out, size, "%.*s", (int)MIN(n, size - 1), p);
-	return true;
+	for (p = text; *p; p += end + (p[end] == '\n')) {
+		end = strcspn(p, "\n");
+		if (strncmp(p, key, n))
+			continue;
+		v = p + n + strspn(p + n, " \t");
+		if (*v != ':')
+			continue;
+		v += 1 + strspn(v + 1, " \t");
+		snprintf(out, size, "%.*s", (int)MIN((size_t)(p + end - v), size - 1), v);
+		return true;
+	}
+	return false;
+}
+
+/* A number from 0 up at the start of a text; what is none was not measured, and is no 0. */
+static bool number(const char *text, double *out)
+{
+	size_t n = strspn(text, "0123456789.");
+	char *end;
+
+	*out = strtod(text, &end);
+	/* the length also keeps it finite */
+	return n && n < 16 && end == text + n && (!*end || strchr(" \t\n", *end));
 }
 
 /* A text file as one value; nothing when it is not there. */
@@ -138,12 +156,13 @@ static void kvm_env(struct sys *s, struct bench_result *r, struct bench_facts *f
 static void memory_env(struct sys *s, struct bench_result *r)
 {
 	char text[8192], v[64];
+	double n;
 
 	if (sys_file_read(s, text, sizeof(text), "/proc/meminfo") > 0) {
 		if (field(text, "MemTotal", v, sizeof(v)))
 			(void)!bench_env_str(r, "memory", "%s", v);
-		if (field(text, "HugePages_Free", v, sizeof(v)))
-			(void)!bench_env_num(r, "hugepages-free", atof(v));
+		if (field(text, "HugePages_Free", v, sizeof(v)) && number(v, &n))
+			(void)!bench_env_num(r, "hugepages-free", n);
 		if (field(text, "Hugepagesize", v, sizeof(v)))
 			(void)!bench_env_str(r, "hugepage-size", "%s", v);
 	}
@@ -193,17 +212,26 @@ static void wish_env(const struct bench_cfg *c, struct bench_result *r)
 static int load_env(struct sys *s, struct bench_result *r)
 {
 	char text[128];
+	double n;
 
-	if (sys_file_read(s, text, sizeof(text), "/proc/loadavg") <= 0)
+	if (sys_file_read(s, text, sizeof(text), "/proc/loadavg") <= 0 || !number(text, &n))
 		return -1;
-	(void)!bench_env_num(r, "load", atof(text));
-	return (int)(atof(text) * 100);
+	(void)!bench_env_num(r, "load", n);
+	return (int)(MIN(n, LOAD_MAX) * 100);
 }
 
 static int cpu_count(void *arg, const char *name)
 {
 	*(int *)arg += !strncmp(name, "cpu", 3) && name[3] >= '0' && name[3] <= '9';
 	return 0;
+}
+
+/* What a clock counts is asked last, since it takes a moment. */
+static void clock_env(struct sys *s, const struct bench_cfg *c, struct bench_result *r,
+		      struct bench_facts *f)
+{
+	f->counting = c->counting && !bench_clock_check(s, f, &f->clock);
+	(void)!bench_env_str(r, "clock", "%s", f->counting ? "instructions, 1 ns each" : "time");
 }
 
 void bench_env_fill(struct sys *s, const struct bench_cfg *c, struct bench_result *r,
@@ -218,6 +246,7 @@ void bench_env_fill(struct sys *s, const struct bench_cfg *c, struct bench_resul
 	build_env(r, f);
 	wish_env(c, r);
 	f->load = load_env(s, r);
+	clock_env(s, c, r, f);
 }
 
 int64_t bench_steal(struct sys *s)
@@ -234,5 +263,5 @@ int64_t bench_steal(struct sys *s)
 	text[MAX(n, 0)] = 0;
 	n = sscanf(text, "cpu %lld %lld %lld %lld %lld %lld %lld %lld", v, v + 1, v + 2, v + 3,
 		   v + 4, v + 5, v + 6, v + 7);
-	return n == 8 ? v[7] : -1;
+	return n == 8 && v[7] >= 0 ? v[7] : -1;
 }

@@ -33,13 +33,26 @@ static void fair_kvm(const struct bench_facts *f, struct bench_result *r)
 {
 	if (f->tcg)
 		(void)!bench_warn(r, BENCH_REFUSE, "kvm",
-				  "this host is emulated (TCG): counts can be compared, and "
-				  "instructions under a clock that counts them, but no times");
+				  "this host is emulated (TCG): counts can be compared%s, but no "
+				  "times",
+				  f->counting ? ", and instructions, which its clock counts"
+					      : " (and instructions, if its clock counted them)");
 	else if (f->software_kvm)
 		(void)!bench_warn(
 			r, BENCH_WARN, "kvm",
 			"this KVM is made of software: what an exit or a page fault costs says "
 			"nothing about hardware; counts, and the same mode under two VMMs, compare");
+}
+
+/* Not believed: then it is not measured, and whoever relied on it must know. */
+static unsigned int fair_clock(const struct bench_facts *f, const struct bench_cfg *c,
+			       struct bench_result *r)
+{
+	if (!c->counting || f->counting)
+		return 0;
+	(void)!bench_warn(r, BENCH_REFUSE, "clock",
+			  "the clock is said to count instructions, but %s", f->clock.text);
+	return 1;
 }
 
 static unsigned int fair_host(const struct bench_facts *f, const struct bench_cfg *c,
@@ -55,8 +68,8 @@ static unsigned int fair_host(const struct bench_facts *f, const struct bench_cf
 				  "threads are not pinned: the scheduler places each mode anew");
 	else if (c->cpu == c->io_cpu)
 		(void)!bench_warn(r, BENCH_WARN, "pinning",
-				  "vCPU and I/O thread share CPU %d: a backend that polls takes "
-				  "the guest's time",
+				  "vCPU, I/O thread and backend share CPU %d: what one does the "
+				  "others wait for, and the backend sleeps where it would poll",
 				  c->cpu);
 	/* Where no times are compared, a busy host is no harm. */
 	if (f->load < 0 || f->tcg || f->cpus < 1)
@@ -94,6 +107,7 @@ unsigned int bench_fair_before(const struct bench_facts *f, const struct bench_c
 	if (f->no_kvm)
 		n += refuse(r, "kvm", "there is no /dev/kvm");
 	fair_kvm(f, r);
+	n += fair_clock(f, c, r);
 	n += fair_host(f, c, r);
 	fair_queues(c, r);
 	if (c->runs < 4)

@@ -40,6 +40,7 @@ extern const char page_style[];
 
 /* The plots of a test: nothing is drawn where nothing was measured. */
 void page_plot_figure(const struct page *p, const struct bench_test *t);
+void page_plot_work(const struct page *p, const struct bench_test *t);
 void page_plot_latency(const struct page *p, const struct bench_test *t);
 void page_plot_exits(const struct page *p, const struct bench_test *t);
 void page_plot_cpu(const struct page *p, const struct bench_test *t);

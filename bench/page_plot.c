@@ -41,24 +41,40 @@ static void row_words(const struct page *p, const struct bench_column *c, double
 	page_label(p, "value", PAGE_WIDTH - MARGIN, y + 13, "end", value);
 }
 
-/* ---- the figure, with its interval */
+/* ---- the figure, or the work, with its interval */
 
-static void figure_row(const struct page *p, const struct bench_test *t,
-		       const struct bench_column *c, double y, double per_unit)
+/* The words of a row: the median, then its interval, or how it stands to the base's. */
+static void bar_words(const struct bench_test *t, const struct bench_column *c, enum bench_metric m,
+		      const struct bench_summary *s, char *buf, size_t size)
 {
-	char value[3 * BENCH_NUM_SIZE], mid[BENCH_NUM_SIZE], low[BENCH_NUM_SIZE],
-		high[BENCH_NUM_SIZE];
+	char mid[BENCH_NUM_SIZE], low[BENCH_NUM_SIZE], high[BENCH_NUM_SIZE], x[3 * BENCH_NUM_SIZE];
+
+	if (m != BM_FIGURE) {
+		bench_num_count(mid, s->median);
+		if (c == bench_base(t))
+			snprintf(buf, size, "%s", mid);
+		else
+			snprintf(buf, size, "%s, × %s", mid,
+				 bench_times_text(t, c, m, x, sizeof(x)));
+		return;
+	}
+	bench_num_figure(mid, s->median, t->unit);
+	if (isnan(s->low))
+		snprintf(buf, size, "%s", mid);
+	else
+		snprintf(buf, size, "%s (%s to %s)", mid, bench_num_figure(low, s->low, t->unit),
+			 bench_num_figure(high, s->high, t->unit));
+}
+
+static void bar_row(const struct page *p, const struct bench_test *t, const struct bench_column *c,
+		    enum bench_metric m, double y, double per_unit)
+{
+	char value[5 * BENCH_NUM_SIZE];
 	struct bench_summary s;
 	double bar = y + 18;
 
-	bench_summarise(c, t->unit, BM_FIGURE, &s);
-	bench_num_figure(mid, s.median, t->unit);
-	if (isnan(s.low))
-		snprintf(value, sizeof(value), "%s", mid);
-	else
-		snprintf(value, sizeof(value), "%s (%s to %s)", mid,
-			 bench_num_figure(low, s.low, t->unit),
-			 bench_num_figure(high, s.high, t->unit));
+	bench_summarise(c, t->unit, m, &s);
+	bar_words(t, c, m, &s, value, sizeof(value));
 	row_words(p, c, y, value);
 	page_bar(p, MARGIN, bar, s.median * per_unit, BAR, page_paint_column(c));
 	if (isnan(s.low))
@@ -71,32 +87,47 @@ static void figure_row(const struct page *p, const struct bench_test *t,
 	page_line(p, "whisker", s.high, bar + 3, s.high, bar + BAR - 3);
 }
 
-void page_plot_figure(const struct page *p, const struct bench_test *t)
+static void plot_bars(const struct page *p, const struct bench_test *t, enum bench_metric m,
+		      const char *title, const char *sub)
 {
-	unsigned int n = rows_of(t, BM_FIGURE);
+	unsigned int n = rows_of(t, m);
 	double top = 0, y = 0;
-	char sub[100];
 
 	if (!n)
 		return;
 	for (size_t i = 0; i < t->n_column; i++) {
 		struct bench_summary s;
 
-		bench_summarise(t->column[i], t->unit, BM_FIGURE, &s);
+		bench_summarise(t->column[i], t->unit, m, &s);
 		/* A hopelessly wide interval must not flatten all bars. */
 		top = fmax(top, fmin(fmax(s.median, s.high), 3 * s.median));
 	}
-	snprintf(sub, sizeof(sub), "%s; %s is better", bench_unit_text(t->unit),
-		 t->higher ? "more" : "less");
-	page_plot_begin(p, t->higher ? "Throughput" : "Cost", sub, n * ROW);
+	page_plot_begin(p, title, sub, n * ROW);
 	for (size_t i = 0; i < t->n_column; i++) {
-		if (!has(t->column[i], t->unit, BM_FIGURE))
+		if (!has(t->column[i], t->unit, m))
 			continue;
-		figure_row(p, t, t->column[i], y, top > 0 ? SPAN / top : 0);
+		bar_row(p, t, t->column[i], m, y, top > 0 ? SPAN / top : 0);
 		y += ROW;
 	}
 	fputs("</svg>\n", p->f);
-	page_plot_end(p, bench_is_time(t->unit));
+	page_plot_end(p, m == BM_FIGURE && bench_is_time(t->unit));
+}
+
+void page_plot_figure(const struct page *p, const struct bench_test *t)
+{
+	char sub[100];
+
+	snprintf(sub, sizeof(sub), "%s; %s is better", bench_unit_text(t->unit),
+		 t->higher ? "more" : "less");
+	plot_bars(p, t, BM_FIGURE, t->higher ? "Throughput" : "Cost", sub);
+}
+
+void page_plot_work(const struct page *p, const struct bench_test *t)
+{
+	char sub[100];
+
+	snprintf(sub, sizeof(sub), "of the host, for each %s; less is better", bench_op_word(t));
+	plot_bars(p, t, BM_INSTRUCTIONS, "Instructions", sub);
 }
 
 /* ---- latency */

@@ -130,25 +130,47 @@ static void warnings(const struct page *p)
 	fputs("</ul>\n", p->f);
 }
 
-/* What one mode did in one test: its figure, or its exits where the figure says nothing. */
+/* What stands for a test: its figure, or where times say nothing its work, or else its exits. */
+static enum bench_metric glance_metric(const struct page *p, const struct bench_test *t)
+{
+	if (bench_comparable(p->r, t))
+		return BM_FIGURE;
+	return bench_has_work(t) ? BM_INSTRUCTIONS : BM_EXITS_USER;
+}
+
+static const char *glance_unit(const struct page *p, const struct bench_test *t)
+{
+	switch (glance_metric(p, t)) {
+	case BM_FIGURE:
+		return bench_unit_text(t->unit);
+	case BM_INSTRUCTIONS:
+		return "instructions per operation";
+	default:
+		return "exits to user space per operation";
+	}
+}
+
+/* What one mode did in one test. */
 static void glance_cell(const struct page *p, const struct bench_test *t,
 			const struct bench_column *c)
 {
 	const struct bench_column *base = bench_base(t);
-	bool figure = bench_comparable(p->r, t);
+	enum bench_metric m = glance_metric(p, t);
 	char num[BENCH_NUM_SIZE];
 	struct bench_ratio x;
-	double v = c ? bench_column_median(c, t->unit, figure ? BM_FIGURE : BM_EXITS_USER)
-		     : (double)NAN;
+	double v = c ? bench_column_median(c, t->unit, m) : (double)NAN;
 
 	fputs("<td>", p->f);
 	if (isnan(v)) {
 		fputs("–</td>", p->f);
 		return;
 	}
-	page_text(p, figure ? bench_num_figure(num, v, t->unit) : bench_num_count(num, v));
-	if (figure && base && base != c) {
-		bench_speed(t, base, c, (unsigned int)t->n_column, &x);
+	page_text(p, m == BM_FIGURE ? bench_num_figure(num, v, t->unit) : bench_num_count(num, v));
+	if (m != BM_EXITS_USER && base && base != c) {
+		if (m == BM_FIGURE)
+			bench_speed(t, base, c, (unsigned int)t->n_column, &x);
+		else
+			bench_ratio_columns(base, c, t->unit, m, (unsigned int)t->n_column, &x);
 		if (x.verdict == BENCH_SAME)
 			fputs("<small>no difference</small>", p->f);
 		else
@@ -179,9 +201,7 @@ static void glance(const struct page *p)
 
 		fprintf(p->f, "<tr><td><a href=\"#t%zu\">", i);
 		page_text(p, t->title);
-		fprintf(p->f, "</a><small>%s</small></td>",
-			bench_comparable(p->r, t) ? bench_unit_text(t->unit)
-						  : "exits to user space per operation");
+		fprintf(p->f, "</a><small>%s</small></td>", glance_unit(p, t));
 		for (unsigned int k = 0; k < n; k++)
 			glance_cell(p, t, bench_column_find(t, c[k]->mode, c[k]->vmm));
 		fputs("</tr>\n", p->f);
@@ -190,8 +210,9 @@ static void glance(const struct page *p)
 		p->timing
 			? "× is the speed against emulated, or else the first mode that was measured; "
 			  "“?” marks too few samples to be sure."
-			: "Where times may not be compared, exits to user space for each operation stand "
-			  "in their place.");
+			: "Where times may not be compared, instructions or exits to user space for each "
+			  "operation stand in their place; × is the number against emulated's, or else "
+			  "the first mode's, “?” marks too few samples to be sure.");
 }
 
 static void environment(const struct page *p)
@@ -305,6 +326,7 @@ static void test_section(const struct page *p, const struct bench_test *t, size_
 	explanations(p, t);
 	fputs("<div class=\"plots\">\n", p->f);
 	/* What can be relied on comes first. */
+	page_plot_work(p, t);
 	if (!p->timing)
 		page_plot_exits(p, t);
 	page_plot_figure(p, t);

@@ -39,7 +39,7 @@ struct session {
 	bool off[LOADS_MAX][BENCH_MODES][BENCH_VMMS];
 	uint64_t began;
 	int stop;
-	bool tty;
+	bool tty, counting;
 };
 
 /* ---- the list ---- */
@@ -271,6 +271,7 @@ static int job_run(struct session *s, const struct job *j)
 				.round = j->round,
 				.order = j->order,
 				.stop = s->stop,
+				.counting = s->counting,
 				.result = s->result };
 	struct err e = { 0 };
 	int ret;
@@ -356,6 +357,7 @@ int bench_run(struct sys *sys, const struct bench_cfg *c, struct bench_result *r
 	int ret;
 
 	bench_env_fill(sys, c, r, &f);
+	s.counting = f.counting;
 	if (bench_fair_before(&f, c, r) && !c->force)
 		return refused(r, e);
 	ret = list_make(&s);

@@ -161,6 +161,34 @@ const struct bench_column *bench_base(const struct bench_test *t)
 	return NULL;
 }
 
+bool bench_has_work(const struct bench_test *t)
+{
+	for (size_t i = 0; i < t->n_column; i++)
+		if (!isnan(bench_column_median(t->column[i], t->unit, BM_INSTRUCTIONS)))
+			return true;
+	return false;
+}
+
+char *bench_times_text(const struct bench_test *t, const struct bench_column *c,
+		       enum bench_metric m, char *buf, size_t size)
+{
+	char x[BENCH_NUM_SIZE], low[BENCH_NUM_SIZE], high[BENCH_NUM_SIZE];
+	const struct bench_column *base = bench_base(t);
+	struct bench_ratio r = { .ratio = (double)NAN, .low = (double)NAN };
+
+	if (base)
+		bench_ratio_columns(base, c, t->unit, m, (unsigned int)t->n_column, &r);
+	bench_num_times(x, r.ratio);
+	if (isnan(r.ratio) || base == c)
+		snprintf(buf, size, isnan(r.ratio) ? "-" : "1");
+	else if (isnan(r.low))
+		snprintf(buf, size, "%s ?", x);
+	else
+		snprintf(buf, size, "%s (%s to %s)", x, bench_num_times(low, r.low),
+			 bench_num_times(high, r.high));
+	return buf;
+}
+
 /* struct words - a sentence in the making */
 struct words {
 	char *buf;
@@ -214,6 +242,32 @@ static void say_times(struct words *w, const struct bench_ratio *r, const char *
 		say(w, " (%s to %s)", bench_num_times(low, r->low), bench_num_times(high, r->high));
 }
 
+/* Where the clock counts instructions and no time: who needs the fewest, and the others' share. */
+static bool say_work(struct words *w, const struct bench_test *t)
+{
+	const struct bench_column *least = NULL;
+	char name[BENCH_COLUMN_SIZE], num[BENCH_NUM_SIZE], x[3 * BENCH_NUM_SIZE];
+	double v, low = (double)NAN;
+
+	for (size_t i = 0; i < t->n_column; i++) {
+		v = bench_column_median(t->column[i], t->unit, BM_INSTRUCTIONS);
+		if (isnan(v) || low <= v)
+			continue;
+		low = v;
+		least = t->column[i];
+	}
+	if (!least)
+		return false;
+	say(w, "%s needs the fewest instructions, %s for each %s", bench_column_name(name, least),
+	    bench_num_count(num, low), bench_op_word(t));
+	if (least != bench_base(t))
+		say(w, ": %s times those of %s",
+		    bench_times_text(t, least, BM_INSTRUCTIONS, x, sizeof(x)),
+		    bench_column_name(name, bench_base(t)));
+	say(w, ". Times cannot be compared.");
+	return true;
+}
+
 char *bench_verdict(const struct bench_result *r, const struct bench_test *t,
 		    char buf[BENCH_SENTENCE_SIZE])
 {
@@ -229,7 +283,8 @@ char *bench_verdict(const struct bench_result *r, const struct bench_test *t,
 		return buf;
 	}
 	if (!bench_comparable(r, t)) {
-		say(&w, "Only counts can be compared: the warnings say why times may not.");
+		if (!say_work(&w, t))
+			say(&w, "Only counts can be compared: the warnings say why times may not.");
 		return buf;
 	}
 	bench_num_figure(figure, bench_column_median(best, t->unit, BM_FIGURE), t->unit);
@@ -266,6 +321,7 @@ static const struct told {
 	{ BM_EXITS_USER, "exit to user space", "exits to user space", 0.02 },
 	{ BM_INTERRUPTS, "interrupt", "interrupts", 0.02 },
 	{ BM_SYSCALLS, "system call", "system calls", 0.02 },
+	{ BM_INSTRUCTIONS, "instruction", "instructions", 1 },
 	{ BM_CPU_VCPU, NULL, "of a vCPU's CPU time", 0 },
 	{ BM_CPU_IO, NULL, "of an I/O thread's CPU time", 0 },
 	{ BM_CPU_BACKEND, NULL, "of the backend's CPU time", 0 },

@@ -44,6 +44,14 @@ void bench_speed(const struct bench_test *t, const struct bench_column *a,
  * there and was measured; NULL when nothing was. */
 const struct bench_column *bench_base(const struct bench_test *t);
 
+/** bench_times_text() - a metric against the base's, with the interval: "0.43 (0.41 to 0.45)",
+ * "0.43
+ * ?" of too few samples, "1" of the base itself, "-" of what was not measured; returns buf. */
+char *bench_times_text(const struct bench_test *t, const struct bench_column *c,
+		       enum bench_metric m, char *buf, size_t size);
+/** bench_has_work() - were instructions counted in any column? */
+bool bench_has_work(const struct bench_test *t);
+
 /* Sentences of at most this many bytes; longer ones are cut. */
 #define BENCH_SENTENCE_SIZE 900
 

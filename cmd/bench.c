@@ -17,7 +17,7 @@ struct bench_opts {
 	bool pad;
 	char *modes, *kernel, *initrd, *out, *disk_path, *disk_socket, *disk_pf, *net_tap,
 		*net_socket, *net_pf, *only, *qemu;
-	int guest, peer, force, pin, page;
+	int guest, peer, force, pin, page, clock;
 	bool page_given;
 	uint32_t runs, seconds;
 	uint64_t ops, memory;
@@ -26,6 +26,7 @@ struct bench_opts {
 static const char *const guest_names[] = { "payload", "linux", NULL };
 static const char *const peer_names[] = { "none", "qemu", NULL };
 static const char *const page_names[] = { "4K", "thp", "2M", "1G", NULL };
+static const char *const clock_names[] = { "time", "instructions", NULL };
 
 #define B(m) offsetof(struct bench_opts, m)
 static const struct opt bench_opts[] = {
@@ -67,6 +68,9 @@ static const struct opt bench_opts[] = {
 		  "for more)" },
 	{ "pin", OPT_BOOL, .off = B(pin),
 	  .help = "vCPU on the first CPU we may use, I/O and backend on the second (on)" },
+	{ "clock", OPT_ENUM, .off = B(clock), .choices = clock_names,
+	  .help = "what the host's clock counts; instructions: so does the lab's with --icount, "
+		  "which says it in SLUICE_CLOCK (time)" },
 	{ "out", OPT_STR, .off = B(out), .arg = "FOLDER", .complete = "file",
 	  .help = "where result.json goes (bench-out)" },
 	{ "force", OPT_BOOL, .off = B(force),
@@ -163,6 +167,7 @@ static int cfg_make(struct sys *s, const struct bench_opts *o, const char *what,
 	c->on_linux = o->guest == 1;
 	c->peer_qemu = o->peer == 1;
 	c->force = o->force;
+	c->counting = o->clock == 1;
 	c->runs = o->runs;
 	c->seconds = o->seconds;
 	c->ops = o->ops;
@@ -250,6 +255,51 @@ static int measure(struct sys *s, const struct bench_opts *o, const char *what, 
 	return ret ? ret : saved;
 }
 
+/* result.json of a folder, or the file itself; and the page that goes beside it. */
+static int result_paths(struct sys *s, const char *given, char json[PATH_MAX], char html[PATH_MAX],
+			struct err *e)
+{
+	bool folder = sys_exists(s, "%s/result.json", given);
+	int n = snprintf(json, PATH_MAX, "%s%s", given, folder ? "/result.json" : "");
+	const char *name = n < PATH_MAX ? strrchr(json, '/') : NULL;
+	int dir = name ? (int)(name + 1 - json) : 0;
+
+	if (n >= PATH_MAX || snprintf(html, PATH_MAX, "%.*sreport.html", dir, json) >= PATH_MAX)
+		return err_set(e, -ENAMETOOLONG, "the path is too long");
+	return 0;
+}
+
+/* "sluice bench report FOLDER|FILE": the table again, and the page beside the file. */
+static int report(struct sys *s, const struct cmd *c, int argc, char **argv)
+{
+	char json[PATH_MAX], html[PATH_MAX];
+	struct bench_result r = { 0 };
+	struct err e = { 0 };
+	int ret;
+
+	if (argc != 1) {
+		err_set(&e, -EINVAL, "report: give one folder with a result.json, or the file");
+		cmd_err_prefix(&e, c);
+		return cmd_fail(&e, true);
+	}
+	ret = result_paths(s, argv[0], json, html, &e);
+	if (!ret)
+		ret = bench_result_load(&r, json, &e);
+	if (!ret) {
+		bench_table(&r, terminal_width(), stdout);
+		fflush(stdout);
+		ret = bench_report_save(&r, html, &e);
+	}
+	bench_result_free(&r);
+	if (!ret) {
+		fprintf(stderr, "sluice: bench: a page to look at is in %s\n", html);
+		return CMD_OK;
+	}
+	err_prefix(&e, "report: ");
+	cmd_err_prefix(&e, c);
+	return cmd_fail(&e, false);
+}
+
 /* "sluice bench compare A B": ends as diff(1) does, 0 for no difference, 1 for one, 2 for trouble.
  */
 static int compare(const struct cmd *c, int argc, char **argv)
@@ -269,15 +319,30 @@ static int compare(const struct cmd *c, int argc, char **argv)
 	return cmd_fail(&e, true);
 }
 
+/* A host whose clock counts instructions says so; what it says is checked before it is believed. */
+static int clock_said(void)
+{
+	const char *said = getenv("SLUICE_CLOCK");
+
+	return said && !strcmp(said, clock_names[1]);
+}
+
 static int bench_main(struct sys *s, const struct cmd *c, int argc, char **argv)
 {
-	struct bench_opts o = { .pin = 1, .page = 1, .runs = 5, .seconds = 1, .memory = MIB(256) };
+	struct bench_opts o = { .pin = 1,
+				.page = 1,
+				.runs = 5,
+				.seconds = 1,
+				.memory = MIB(256),
+				.clock = clock_said() };
 	char command[BENCH_TEXT_SIZE];
 	struct err e = { 0 };
 	int rest, status = CMD_USAGE, ret;
 
 	if (argc && !strcmp(argv[0], "compare"))
 		return compare(c, argc - 1, argv + 1);
+	if (argc && !strcmp(argv[0], "report"))
+		return report(s, c, argc - 1, argv + 1);
 	command_text(argc, argv, command, sizeof(command));
 	if (!cmd_parse(c, &o, argc, argv, &rest, &status))
 		goto out;
@@ -298,13 +363,13 @@ out:
 const struct cmd cmd_bench = {
 	.name = "bench",
 	.help = "compare ways of I/O: the same guest and load in each mode",
-	.operands = "[net|disk|cpu|memory|all] | compare A B",
+	.operands = "[net|disk|cpu|memory|all] | compare A B | report FOLDER|FILE",
 	.about =
 		"Runs the same guest with the same load in each mode, in turn, and tells for each: throughput, latency, exits "
 		"by reason, interrupts, CPU time of vCPU, I/O thread and backend, system calls. What this host cannot run is "
 		"listed with the reason. Ctrl-C keeps what is done. 'compare' says for two files result.json which "
 		"figures differ, and whether that is more than noise; it ends with 0 when none does, 1 when one does, "
-		"2 when it cannot tell",
+		"2 when it cannot tell. 'report' makes the table and report.html again from a result.json",
 	.opts = bench_opts,
 	.fn = bench_main,
 };

@@ -31,6 +31,9 @@ static void script(const char *body)
 	assert_int_equal(chmod(exe, 0755), 0);
 }
 
+static struct sys *kernel; /* that boots are run with */
+static bool counting;
+
 /* Runs the script as the machine of disk-read-4k-d1; the error's text goes to e. */
 static int boot(const char *body, int stop, struct bench_result *r, struct err *e)
 {
@@ -42,7 +45,7 @@ static int boot(const char *body, int stop, struct bench_result *r, struct err *
 			       .disk_path = "null:1G",
 			       .cpu = -1,
 			       .io_cpu = -1 };
-	struct bench_boot b = { .sys = sys_host(),
+	struct bench_boot b = { .sys = kernel ? kernel : sys_host(),
 				.cfg = &c,
 				.side = { BENCH_M_VIRTIO, BENCH_SLUICE },
 				.loads = { bench_loads },
@@ -50,6 +53,7 @@ static int boot(const char *body, int stop, struct bench_result *r, struct err *
 				.round = 1,
 				.order = 2,
 				.stop = stop,
+				.counting = counting,
 				.result = r };
 
 	script(body);
@@ -87,6 +91,68 @@ static void test_talk(void **state)
 	assert_false(c->sample->exits_known);
 	assert_true(c->sample->cpu_ns[BENCH_CPU_IO] >= 0);
 	assert_int_equal(c->sample->cpu_ns[BENCH_CPU_BACKEND], BENCH_NONE);
+	bench_result_free(&r);
+}
+
+/* A host with an account of its idle time of its own. */
+static char timers[80];
+
+static int open_timers(struct sys *s, const char *path, int flags, mode_t mode)
+{
+	return sys_open(sys_host(), strcmp(path, "/proc/timer_list") ? path : timers, flags, mode);
+}
+
+#define TALK                                                                                \
+	"echo SLUICE-BENCH 1; echo start test=disk-read;" GO "echo stop test=disk-read;" GO \
+	"echo result test=disk-read ops=7 ns=9;"                                            \
+	"echo end status=0"
+
+/* The instructions of the one sample of a boot on it. */
+static int64_t work_of(const char *idle)
+{
+	struct sys_ops ops = *sys_host()->ops;
+	struct sys sys = { .ops = &ops };
+	FILE *f = fopen(timers, "w");
+	struct bench_result r;
+	struct err e = { 0 };
+	int64_t work;
+
+	assert_non_null(f);
+	fputs(idle, f);
+	fclose(f);
+	ops.open = open_timers;
+	kernel = &sys;
+	assert_int_equal(boot(TALK, -1, &r, &e), 0);
+	kernel = NULL;
+	work = r.test[0]->column[0]->sample->instructions;
+	bench_result_free(&r);
+	unlink(timers);
+	return work;
+}
+
+/* Work is there when the clock counts it and idle time is known, and is absent otherwise. */
+static void test_work(void **state)
+{
+	snprintf(timers, sizeof(timers), "%s/timers", dir);
+	counting = true;
+	assert_true(work_of(".idle_sleeptime : 5 nsecs\n.iowait_sleeptime: 0 nsecs\n") > 0);
+	assert_int_equal(work_of("nothing\n"), BENCH_NONE);
+	counting = false;
+	assert_int_equal(work_of(".idle_sleeptime : 5 nsecs\n.iowait_sleeptime: 0 nsecs\n"),
+			 BENCH_NONE);
+}
+
+/* A guest that says "start" and "start" again costs no descriptors. */
+static void test_starts(void **state)
+{
+	struct bench_result r;
+	struct err e = { 0 };
+
+	assert_int_equal(boot("echo SLUICE-BENCH 1; i=0; while [ $i -lt 40 ]; do"
+			      " echo start test=disk-read;" GO " i=$((i + 1)); done;"
+			      "echo stop test=disk-read;" GO "echo end status=0",
+			      -1, &r, &e),
+			 0);
 	bench_result_free(&r);
 }
 
@@ -170,6 +236,7 @@ static void test_leaks(void **state)
 
 	test_talk(state);
 	test_failures(state);
+	test_starts(state);
 	assert_int_equal(open_fds(), before);
 }
 
@@ -189,7 +256,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_talk),  cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_stop),  cmocka_unit_test(test_no_program),
-		cmocka_unit_test(test_leaks),
+		cmocka_unit_test(test_leaks), cmocka_unit_test(test_work),
 	};
 
 	if (!mkdtemp(dir))

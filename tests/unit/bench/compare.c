@@ -164,6 +164,54 @@ static void test_counts_only(void **state)
 	end(&p);
 }
 
+/* Work, where a clock counted it: the one mode that needs more of it is named, with its interval.
+ */
+static void work(struct bench_result *r, double slow)
+{
+	for (unsigned int m = 0; m < ARRAY_SIZE(modes); m++)
+		for (unsigned int i = 0; i < 7; i++) {
+			struct bench_sample *s = &r->test[0]->column[m]->sample[i];
+
+			s->instructions = (int64_t)((double)s->ops * (100000 + i * 100) *
+						    (m == 2 ? slow : 1));
+		}
+	bench_warn(r, BENCH_REFUSE, "kvm", "all in software");
+}
+
+static void test_work(void **state)
+{
+	struct bench_result r;
+	uint64_t seed = 11;
+	struct pair p;
+	const char *line;
+
+	begin(&p);
+	make(&r, 7, 1, &seed);
+	work(&r, 1);
+	save(&r, p.a);
+	make(&r, 7, 1, &seed);
+	work(&r, 1);
+	save(&r, p.b);
+	assert_int_equal(compare(&p), 0);
+	assert_non_null(strstr(p.text, "virtio: instructions"));
+	make(&r, 7, 1, &seed);
+	work(&r, 3);
+	save(&r, p.b);
+	assert_int_equal(compare(&p), 1);
+	line = strstr(p.text, "vhost-user: instructions");
+	assert_non_null(line);
+	assert_non_null(memmem(line, strcspn(line, "\n"), " 3.00 (", 7));
+	assert_non_null(memmem(line, strcspn(line, "\n"), "B has more", 10));
+	assert_non_null(strstr(p.text, "1 differ,"));
+	/* a file from before, or from another host, has none: nothing to compare, and no zero */
+	make(&r, 7, 1, &seed);
+	bench_warn(&r, BENCH_REFUSE, "kvm", "all in software");
+	save(&r, p.b);
+	assert_int_equal(compare(&p), 0);
+	assert_null(strstr(p.text, ": instructions"));
+	end(&p);
+}
+
 /* Different hosts, tests and columns that only one side has, too few samples, no file. */
 static void test_odd_pairs(void **state)
 {
@@ -198,9 +246,8 @@ static void test_odd_pairs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_same),
-		cmocka_unit_test(test_slower),
-		cmocka_unit_test(test_counts_only),
+		cmocka_unit_test(test_same),	    cmocka_unit_test(test_slower),
+		cmocka_unit_test(test_counts_only), cmocka_unit_test(test_work),
 		cmocka_unit_test(test_odd_pairs),
 	};
 

@@ -158,6 +158,127 @@ static void test_args(void **state)
 	assert_non_null(strstr(t, "bench.loads=disk-read-4k-d1:disk-read:1:4096"));
 }
 
+static char *backend_line(const struct bench_cfg *c, enum bench_topic topic)
+{
+	const struct bench_place p = { "/tmp/d", "/tmp/d/c", "/tmp/d/b", "/tmp/d/l", "w" };
+	const struct bench_side s = { BENCH_M_VHOST_USER, BENCH_SLUICE };
+	struct bench_args a = { 0 };
+
+	bench_backend_args(c, &s, topic, &p, &a);
+	return joined(&a);
+}
+
+/* It polls, but not on the one CPU that the guest has as well. */
+static void test_backend(void **state)
+{
+	struct bench_cfg c = cfg();
+	char *t = backend_line(&c, BENCH_DISK);
+
+	assert_non_null(strstr(t, "--busy "));
+	assert_non_null(strstr(t, "--disk name=bench,socket=/tmp/d/b,path=a,,b "));
+	c.io_cpu = c.cpu;
+	assert_null(strstr(backend_line(&c, BENCH_DISK), "--busy"));
+	c.io_cpu = c.cpu = -1;
+	assert_non_null(strstr(backend_line(&c, BENCH_DISK), "--busy --lcores 0 "));
+	c.disk_socket = "/run/theirs";
+	assert_string_equal(backend_line(&c, BENCH_DISK), "");
+}
+
+/* What the user typed is one word of one option, whatever is in it; or there is no command line. */
+static void test_hostile_args(void **state)
+{
+	static const char *const paths[] = {
+		"a b", "a\"b'c", ",,x=y,", "-drive", "null:lots", "", "null:1G,read-zeroes=on"
+	};
+	const struct bench_place p = { "/tmp/d", "/tmp/d/c", "/tmp/d/b", "/tmp/d/l", "w" };
+	const struct bench_load *l = bench_loads;
+	struct bench_cfg c = cfg();
+	static char path[2 * 4096];
+
+	for (unsigned int v = 0; v < BENCH_VMMS; v++) {
+		const struct bench_side s = { BENCH_M_VIRTIO, (enum bench_vmm)v };
+		struct bench_args a = { 0 };
+		unsigned int n;
+
+		bench_vmm_args(&c, &s, &l, 1, &p, 1, &a);
+		n = a.n;
+		bench_args_free(&a);
+		for (unsigned int i = 0; i < ARRAY_SIZE(paths); i++) {
+			c.disk_path = paths[i];
+			bench_vmm_args(&c, &s, &l, 1, &p, 1, &a);
+			assert_false(a.bad);
+			assert_int_equal(a.n, n); /* no word more */
+			bench_args_free(&a);
+		}
+		/* all commas: each of them doubled, and too long is no other file's name */
+		memset(path, ',', sizeof(path) - 1);
+		c.disk_path = path;
+		bench_vmm_args(&c, &s, &l, 1, &p, 1, &a);
+		assert_true(a.bad);
+		bench_args_free(&a);
+		c = cfg();
+	}
+	c.disk_path = ",x=y";
+	assert_non_null(strstr(vmm_line(&c, BENCH_M_VIRTIO, BENCH_QEMU, l),
+			       "driver=raw,node-name=n,file.driver=file,file.filename=,,x=y,file"));
+	c.disk_path = "null:1G,x=y"; /* no size, so the name of a file */
+	assert_non_null(
+		strstr(vmm_line(&c, BENCH_M_VIRTIO, BENCH_QEMU, l), "file.filename=null:1G,,x=y,"));
+}
+
+static void test_args_limit(void **state)
+{
+	struct bench_args a = { 0 };
+	struct bench_proc p;
+	struct err e = { 0 };
+
+	for (unsigned int i = 0; i < BENCH_ARGS_MAX; i++)
+		bench_arg(&a, "%u", i);
+	assert_false(a.bad);
+	assert_null(a.v[BENCH_ARGS_MAX]);
+	bench_arg(&a, "one more");
+	assert_true(a.bad);
+	assert_int_equal(bench_spawn(&p, &a, 0, 2, 9, -1, &e), -E2BIG);
+	assert_int_equal(p.pid, 0);
+	bench_args_free(&a);
+}
+
+/* QEMU's nearest device of each mode, and its memory as ours. */
+static void test_qemu(void **state)
+{
+	const struct bench_load *disk = bench_loads, *net = bench_loads;
+	struct bench_cfg c = cfg();
+	char *t;
+
+	while (net->topic != BENCH_NET)
+		net++;
+	t = vmm_line(&c, BENCH_M_EMULATED_IOEVENTFD, BENCH_QEMU, disk);
+	assert_non_null(strstr(t, "max_ioqpairs=1,ioeventfd=on"));
+	assert_non_null(strstr(t, "-m 256M "));
+	assert_null(strstr(t, "hugetlb"));
+	assert_null(strstr(t, "-initrd"));
+	t = vmm_line(&c, BENCH_M_VIRTIO, BENCH_QEMU, disk);
+	assert_non_null(strstr(t, "virtio-blk-pci,drive=n,num-queues=1,iothread=io0"));
+	c.page = "2M";
+	c.initrd = "i";
+	c.on_linux = true;
+	t = vmm_line(&c, BENCH_M_VHOST_USER, BENCH_QEMU, disk);
+	assert_non_null(strstr(t, "share=on,prealloc=on,hugetlb=on,hugetlbsize=2M"));
+	assert_non_null(strstr(t, "socket,id=c,path=/tmp/d/b "));
+	assert_non_null(strstr(t, "vhost-user-blk-pci,chardev=c,num-queues=1"));
+	assert_null(strstr(t, "-blockdev"));
+	assert_non_null(strstr(t, "-initrd i -append console=ttyS0"));
+	c.net_tap = "tap,0";
+	t = vmm_line(&c, BENCH_M_EMULATED, BENCH_QEMU, net);
+	assert_non_null(strstr(t, "tap,id=n,ifname=tap,,0,script=no"));
+	assert_non_null(strstr(t, "-device e1000,netdev=n"));
+	c.page = "1G";
+	t = vmm_line(&c, BENCH_M_VHOST_USER, BENCH_QEMU, net);
+	assert_non_null(strstr(t, "hugetlbsize=1G"));
+	assert_non_null(strstr(t, "vhost-user,id=n,chardev=c"));
+	assert_non_null(strstr(t, "virtio-net-pci,"));
+}
+
 /* ---- fairness ---- */
 
 static enum bench_level level_of(const struct bench_result *r, const char *about)
@@ -207,6 +328,13 @@ static void test_before(void **state)
 	f.load = 10000; /* no times, so no harm */
 	expect(f, c, 0, "kvm", BENCH_REFUSE);
 	expect(f, c, 0, "load", BENCH_LEVELS);
+	/* a clock of instructions changes nothing about times; one that is none is refused */
+	c.counting = f.counting = true;
+	expect(f, c, 0, "kvm", BENCH_REFUSE);
+	expect(f, c, 0, "clock", BENCH_LEVELS);
+	f.counting = false;
+	expect(f, c, 1, "clock", BENCH_REFUSE);
+	c = cfg();
 	f = good;
 	f.load = 100;
 	expect(f, c, 0, "load", BENCH_WARN);
@@ -297,6 +425,8 @@ static void test_counts(void **state)
 	s = bench_sample_add(
 		bench_column_add(bench_test_add(&r, "x", "x", BENCH_OPS, true), "m", "v"));
 	c[0].syscalls = BENCH_NONE;
+	c[0].instructions = 1000;
+	c[1].instructions = 7000;
 	bench_count_delta(&c[0], &c[1], s);
 	assert_true(s->exits_known);
 	assert_int_equal(exits(s, "pio"), 0); /* 25 more, 25 of them the serial port's */
@@ -308,16 +438,37 @@ static void test_counts(void **state)
 	assert_int_equal(exits(s, "kernel-other"), 100 - 56 - 10 - 4 - 2);
 	assert_int_equal(s->interrupts, 3);
 	assert_int_equal(s->syscalls, BENCH_NONE);
+	assert_int_equal(s->instructions, 6000);
 	bench_result_free(&r);
+}
+
+/* No work, less than none, or not known on one side: absent, never 0. */
+static void test_no_work(void **state)
+{
+	static const int64_t work[][2] = {
+		{ 5, 5 }, { 5, 4 }, { BENCH_NONE, 5 }, { 5, BENCH_NONE }, { BENCH_NONE, BENCH_NONE }
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(work); i++) {
+		struct bench_counts a = { .instructions = work[i][0] },
+				    b = { .instructions = work[i][1] };
+		struct bench_sample s = { 0 };
+
+		bench_count_delta(&a, &b, &s);
+		assert_int_equal(s.instructions, BENCH_NONE);
+	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order), cmocka_unit_test(test_words),
-		cmocka_unit_test(test_only),  cmocka_unit_test(test_sides),
-		cmocka_unit_test(test_args),  cmocka_unit_test(test_before),
-		cmocka_unit_test(test_after), cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_order),	   cmocka_unit_test(test_words),
+		cmocka_unit_test(test_only),	   cmocka_unit_test(test_sides),
+		cmocka_unit_test(test_args),	   cmocka_unit_test(test_before),
+		cmocka_unit_test(test_after),	   cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_backend),	   cmocka_unit_test(test_hostile_args),
+		cmocka_unit_test(test_args_limit), cmocka_unit_test(test_qemu),
+		cmocka_unit_test(test_no_work),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,6 +140,49 @@ static void test_page(void **state)
 	bench_result_free(&r);
 }
 
+/* Instructions stand where times may not: in the verdict, at a glance, as a plot, in the table. */
+static void test_work(void **state)
+{
+	struct bench_result r;
+	char *html, *text;
+
+	fill(&r, 7);
+	html = page(&r);
+	assert_null(strstr(html, "Instructions"));
+	free(html);
+	for (unsigned int m = 0; m < 2; m++)
+		for (unsigned int i = 0; i < 7; i++) {
+			struct bench_sample *s = &r.test[0]->column[m]->sample[i];
+
+			s->instructions = (m ? 50000 : 200000) * s->ops + i;
+		}
+	bench_warn(&r, BENCH_REFUSE, "kvm", "all is emulated");
+	html = page(&r);
+	check_whole(html);
+	assert_non_null(strstr(html, "<b>Instructions</b>"));
+	assert_non_null(strstr(html, "instructions per operation"));
+	assert_non_null(strstr(html, "× 0.25"));
+	assert_null(strstr(html, "times as fast as"));
+	free(html);
+	text = table(&r, 0);
+	assert_non_null(strstr(text, "vhost-user needs the fewest instructions, 50.0 k for each "
+				     "operation: 0.25 (0.25 to 0.25) times those of emulated."));
+	assert_non_null(strstr(text, "instr/op"));
+	assert_non_null(strstr(text, "0.25 (0.25 to 0.25)"));
+	free(text);
+	/* one mode without them: a dash, and it is not the one with the fewest */
+	for (unsigned int i = 0; i < 7; i++)
+		r.test[0]->column[1]->sample[i].instructions = BENCH_NONE;
+	text = table(&r, 0);
+	assert_non_null(strstr(text, "emulated needs the fewest instructions, 200 k for each "
+				     "operation. Times cannot be compared."));
+	free(text);
+	html = page(&r);
+	check_whole(html);
+	free(html);
+	bench_result_free(&r);
+}
+
 /* All strings of a result that a stranger wrote; the reader takes any printable text. */
 static void test_hostile_page(void **state)
 {
@@ -283,9 +326,10 @@ static void test_table(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_page),	   cmocka_unit_test(test_hostile_page),
-		cmocka_unit_test(test_thin_pages), cmocka_unit_test(test_words),
-		cmocka_unit_test(test_numbers),	   cmocka_unit_test(test_table),
+		cmocka_unit_test(test_page),	     cmocka_unit_test(test_work),
+		cmocka_unit_test(test_hostile_page), cmocka_unit_test(test_thin_pages),
+		cmocka_unit_test(test_words),	     cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

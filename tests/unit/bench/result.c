@@ -31,6 +31,7 @@ static void fill(struct bench_result *r)
 	s->ns = 1000000000;
 	s->ops = 40000;
 	s->cpu_ns[BENCH_CPU_IO] = 7;
+	s->instructions = 123456789;
 	assert_int_equal(bench_sample_exit(s, "pio", 3), 0);
 	assert_int_equal(bench_sample_exit(s, "pio", 4), 0);
 	assert_int_equal(bench_sample_exit(s, "mmio", 0), 0);
@@ -55,6 +56,8 @@ static void test_round_trip(void **state)
 	s = &bench_column_find(bench_test_find(&b, "disk-read"), "virtio", "sluice")->sample[0];
 	assert_int_equal(s->ops, 40000);
 	assert_int_equal(s->errors, BENCH_NONE);
+	assert_int_equal(s->instructions, 123456789);
+	assert_int_equal(s[1].instructions, BENCH_NONE);
 	assert_int_equal(s->cpu_ns[BENCH_CPU_IO], 7);
 	assert_int_equal(s->cpu_ns[BENCH_CPU_VCPU], BENCH_NONE);
 	assert_true(s->exits_known && s->n_exit == 2 && s->exit[0].count == 7);
@@ -175,6 +178,10 @@ static const struct hostile {
 	{ COLUMN("{\"ops\":\"1\"}"), "samples[0].ops" },
 	{ COLUMN("{\"ops\":99999999999999999999}"), "line 1" },
 	{ COLUMN("{\"opps\":1}"), "\"opps\"" },
+	{ COLUMN("{\"instructions\":null,\"ops\":1}"), NULL },
+	{ COLUMN("{\"instructions\":-1}"), "samples[0].instructions: is no whole number" },
+	{ COLUMN("{\"instructions\":1.5}"), "samples[0].instructions" },
+	{ COLUMN("{\"instructions\":\"many\"}"), "samples[0].instructions" },
 	{ COLUMN("{\"hist\":[[1,1],[1,1]]}"), "hist[1]: does not ascend" },
 	{ COLUMN("{\"hist\":[[1]]}"), "hist[0]" },
 	{ COLUMN("{\"hist\":[[1,null]]}"), "hist[0]" },

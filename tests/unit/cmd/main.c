@@ -83,6 +83,13 @@ static void test_usage(void **state)
 	expect(CMD_USAGE, "bench: --only: there is no test \"x\"", ARGV("bench", "--only", "x"));
 	expect(CMD_USAGE, "bench: compare: give two result.json files",
 	       ARGV("bench", "compare", "a"));
+	expect(CMD_USAGE, "bench: report: give one folder", ARGV("bench", "report"));
+	expect(CMD_USAGE, "bench: report: give one folder", ARGV("bench", "report", "a", "b"));
+	expect(CMD_FAILED, "bench: report: cannot read /nonexistent: No such file",
+	       ARGV("bench", "report", "/nonexistent"));
+	expect(CMD_FAILED, "bench: report: /dev/null: line 1",
+	       ARGV("bench", "report", "/dev/null"));
+	expect(CMD_USAGE, "--clock", ARGV("bench", "--clock", "sundial"));
 	expect(CMD_USAGE, "sluice: vf: there is no action lst (did you mean list?)",
 	       ARGV("vf", "lst"));
 	expect(CMD_USAGE, "usage: sluice vf ACTION", ARGV("vf"));
