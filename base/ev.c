@@ -11,8 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include "base/ev.h"
-#include "base/list.h"
+#include "base/ev_priv.h"
 
 #define EV_BATCH 32
 
@@ -33,15 +32,6 @@ struct ev_call {
 	void *arg;
 };
 
-struct ev {
-	struct sys *sys;
-	int epfd, wake_fd;
-	struct list srcs, timers, dead;
-	pthread_mutex_t lock; /* guards calls and stop */
-	struct list calls;
-	bool stop;
-};
-
 int ev_new(struct sys *s, struct ev **out)
 {
 	struct epoll_event e = { .events = EPOLLIN, .data.ptr = NULL };
@@ -56,6 +46,7 @@ int ev_new(struct sys *s, struct ev **out)
 	list_init(&ev->timers);
 	list_init(&ev->dead);
 	list_init(&ev->calls);
+	ev_spin_init(ev);
 	pthread_mutex_init(&ev->lock, NULL);
 	rc = ev->epfd = sys_epoll_create(s);
 	if (rc < 0)
@@ -170,6 +161,7 @@ static void ev_wake(struct ev *ev)
 {
 	static const uint64_t one = 1;
 
+	atomic_store(&ev->spin.called, true);
 	/* The only failure is a full counter, and then the loop is awake already. */
 	if (sys_write(ev->sys, ev->wake_fd, &one, sizeof(one)) < 0)
 		return;
@@ -202,6 +194,7 @@ static void run_calls(struct ev *ev)
 {
 	uint64_t n;
 
+	atomic_store(&ev->spin.called, false);
 	if (sys_read(ev->sys, ev->wake_fd, &n, sizeof(n)) < 0)
 		return;
 	for (;;) {
@@ -259,7 +252,8 @@ int ev_turn(struct ev *ev, int timeout_ms)
 	struct epoll_event e[EV_BATCH];
 	int n;
 
-	n = sys_epoll_wait(ev->sys, ev->epfd, e, EV_BATCH, next_timeout(ev, timeout_ms));
+	timeout_ms = ev_spin(ev) ? next_timeout(ev, timeout_ms) : 0;
+	n = sys_epoll_wait(ev->sys, ev->epfd, e, EV_BATCH, timeout_ms);
 	if (n < 0 && n != -EINTR)
 		return n;
 	for (int i = 0; i < n; i++) {
@@ -271,6 +265,7 @@ int ev_turn(struct ev *ev, int timeout_ms)
 			src->fd_fn(src->arg, e[i].events);
 	}
 	run_timers(ev);
+	ev_look(ev);
 	free_list(&ev->dead);
 	return 0;
 }

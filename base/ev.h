@@ -2,6 +2,7 @@
 #ifndef BASE_EV_H
 #define BASE_EV_H
 
+#include "base/list.h"
 #include "base/sys.h"
 
 /*
@@ -44,6 +45,50 @@ int ev_run(struct ev *ev) __must_check;
 
 /** ev_turn() - one wait of at most timeout_ms (-1: no limit) and its callbacks. For tests. */
 int ev_turn(struct ev *ev, int timeout_ms) __must_check;
+
+/**
+ * struct ev_poll - work that can be seen in memory; embedded in its owner
+ * @look: do a fair share of what there is; false: there was nothing, which took no system call
+ * @arm:  the loop is about to sleep: from now on a source of the owner's tells of work. True: some
+ *	  came before that: @look is called first
+ *
+ * Awake, from ev_poll_on() until @arm says false, the owner wants no notifications: the loop looks
+ * in each turn, and before it sleeps it looks for a while longer (ev_poll_window()).
+ */
+struct ev_poll {
+	bool (*look)(void *arg);
+	bool (*arm)(void *arg);
+	void *arg;
+	/* the loop's own */
+	struct ev *ev;
+	struct list link;
+};
+
+/** ev_poll_init() - before anything else; asleep. */
+void ev_poll_init(struct ev_poll *p, struct ev *ev, bool (*look)(void *arg), bool (*arm)(void *arg),
+		  void *arg);
+
+/** ev_poll_on() - awake: its source told, or there is work of its own; idempotent. */
+void ev_poll_on(struct ev_poll *p);
+
+/** ev_poll_off() - neither looked at nor armed any more; legal in any callback, idempotent. */
+void ev_poll_off(struct ev_poll *p);
+
+/** ev_poll_window() - look for up to max_ns before sleeping, as far as it pays; 0, the default: not
+ * at all. Any thread. */
+void ev_poll_window(struct ev *ev, uint64_t max_ns);
+
+/**
+ * struct ev_poll_count
+ * @max_ns: @window_ns: the limit, and the window of the moment
+ * @hits: times that looking found work for which a notification would have been needed
+ * @misses: windows that ended without any; @ns: time that passed with looking and finding nothing
+ */
+struct ev_poll_count {
+	uint64_t max_ns, window_ns, hits, misses, ns;
+};
+/** ev_poll_count() - any thread, relaxed. */
+void ev_poll_count(const struct ev *ev, struct ev_poll_count *out);
 
 /** ev_stop() - let ev_run() return after this turn; any thread. */
 void ev_stop(struct ev *ev);
