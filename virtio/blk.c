@@ -26,6 +26,7 @@ struct bq {
 	struct vm_iothread *io;
 	struct blkq *b; /* NULL: not started */
 	struct ev_src *kick_src, *done_src;
+	struct ev_poll poll;
 	bool running;
 	uint16_t avail_idx, used_idx; /* of a paused queue */
 	struct blkq_count before;     /* earlier starts */
@@ -47,18 +48,20 @@ static struct vblk *vblk_of(struct vio *v)
 
 /* ---- on the I/O thread ---- */
 
-static void serve(struct bq *q)
+/* A share of what there is; the loop comes back while there was something. */
+static bool look(void *arg)
 {
-	static const uint64_t one = 1;
+	struct bq *q = arg;
+	unsigned int n = 0;
 
-	for (unsigned int n = 0; n < BLK_ROUNDS; n++) {
-		if (blkq_run(q->b))
-			continue;
-		if (!blkq_arm(q->b))
-			return;
-	}
-	/* a kick of our own: back here after the others; a full counter is as good */
-	(void)!sys_write(q->d->v.dev.vm->sys, q->d->v.q[q->i].kick, &one, sizeof(one));
+	while (n < BLK_ROUNDS && blkq_run(q->b))
+		n++;
+	return n;
+}
+
+static bool arm(void *arg)
+{
+	return blkq_arm(((struct bq *)arg)->b);
 }
 
 static void drain_fd(struct bq *q, int fd)
@@ -73,7 +76,7 @@ static void on_kick(void *arg, uint32_t events)
 	struct bq *q = arg;
 
 	drain_fd(q, q->d->v.q[q->i].kick);
-	serve(q);
+	ev_poll_on(&q->poll);
 }
 
 static void on_done(void *arg, uint32_t events)
@@ -81,7 +84,7 @@ static void on_done(void *arg, uint32_t events)
 	struct bq *q = arg;
 
 	drain_fd(q, blkq_fd(q->b));
-	serve(q);
+	ev_poll_on(&q->poll);
 }
 
 static void on_call(void *arg)
@@ -103,6 +106,7 @@ static void on_broken(void *arg, const char *why)
 
 static void unwatch(struct bq *q)
 {
+	ev_poll_off(&q->poll);
 	ev_del(q->kick_src);
 	ev_del(q->done_src);
 	q->kick_src = q->done_src = NULL;
@@ -134,7 +138,8 @@ static void do_start(void *arg)
 		return;
 	}
 	q->running = true;
-	serve(q); /* what was put there before is found without a kick */
+	ev_poll_init(&q->poll, ev, look, arm, q);
+	ev_poll_on(&q->poll); /* what was put there before is found without a kick */
 }
 
 static void do_stop(void *arg)

@@ -3,23 +3,13 @@
  * What every device that serves a queue on a loop does: watch the kick, turn notifications off
  * while buffers are taken and on before waiting, tell the driver once for all that were handed
  * back, and give up when the queue is broken.
+ *
+ * While notifications are off the loop looks at the ring (base/ev.h), be it for longer than it
+ * takes to serve what is there.
  */
 #include <errno.h>
 #include "virtio/vio_serve.h"
 #include "vmm/core/vm.h"
-
-#define TURNS 4 /* a driver that adds buffers one by one may not keep the thread */
-
-static void kicked(void *arg, uint32_t events)
-{
-	struct vio_serve *s = arg;
-	uint64_t n;
-
-	if (sys_read(s->v->dev.vm->sys, s->v->q[s->q].kick, &n, sizeof(n)) == sizeof(n))
-		s->kicks += n - s->yielded;
-	s->yielded = false;
-	vio_serve_again(s);
-}
 
 static void publish(struct vio_serve *s)
 {
@@ -31,28 +21,63 @@ static void publish(struct vio_serve *s)
 		s->spared += some;
 }
 
+/* Once through the ring; false: no more before vio_serve_again(). */
+static bool turn(struct vio_serve *s)
+{
+	bool more;
+
+	s->yielded = false;
+	vq_notify(&s->vq, false);
+	more = s->serve(s);
+	if (s->vq.broken)
+		return false;
+	publish(s);
+	return more;
+}
+
+static bool look(void *arg)
+{
+	struct vio_serve *s = arg;
+
+	if (!s->yielded && !vq_pending(&s->vq))
+		return false;
+	if (!turn(s))
+		ev_poll_off(&s->poll);
+	return true;
+}
+
+/* Notifications on, then one more look: the driver may have been in between. */
+static bool arm(void *arg)
+{
+	struct vio_serve *s = arg;
+
+	return vq_notify(&s->vq, true) || s->yielded;
+}
+
 void vio_serve_again(struct vio_serve *s)
 {
 	if (!s->on || s->paused)
 		return;
-	for (unsigned int i = 0; i < TURNS; i++) {
-		bool more;
+	if (turn(s))
+		ev_poll_on(&s->poll);
+	else
+		ev_poll_off(&s->poll);
+}
 
-		vq_notify(&s->vq, false);
-		more = s->serve(s);
-		if (s->vq.broken)
-			return;
-		publish(s);
-		/* Notifications on, then one more look: the driver may have been in between. */
-		if (!more || !vq_notify(&s->vq, true))
-			return;
-	}
-	vio_serve_yield(s);
+static void kicked(void *arg, uint32_t events)
+{
+	struct vio_serve *s = arg;
+	uint64_t n;
+
+	if (sys_read(s->v->dev.vm->sys, s->v->q[s->q].kick, &n, sizeof(n)) == sizeof(n))
+		s->kicks += n;
+	vio_serve_again(s);
 }
 
 void vio_serve_broken(struct vio_serve *s, const char *why)
 {
 	s->vq.broken = why;
+	ev_poll_off(&s->poll);
 	ev_del(s->src);
 	s->src = NULL;
 	vio_needs_reset(s->v, why);
@@ -76,13 +101,8 @@ void vio_serve_push(struct vio_serve *s, const struct vq_chain *c, uint32_t writ
 
 bool vio_serve_yield(struct vio_serve *s)
 {
-	static const uint64_t one = 1;
-
 	s->yielded = true;
-	/* A full counter is a kick too. */
-	if (sys_write(s->v->dev.vm->sys, s->v->q[s->q].kick, &one, sizeof(one)) < 0)
-		return false;
-	return false;
+	return true;
 }
 
 /* ---- start and stop: on the I/O thread, by way of struct job ---- */
@@ -95,8 +115,11 @@ struct job {
 /* What the driver put there before is found without its kick. */
 static int watch(struct vio_serve *s)
 {
-	int rc = ev_add(vm_iothread_ev(s->io), s->v->q[s->q].kick, EPOLLIN, kicked, s, &s->src);
+	struct ev *ev = vm_iothread_ev(s->io);
+	int rc = ev_add(ev, s->v->q[s->q].kick, EPOLLIN, kicked, s, &s->src);
 
+	s->yielded = false;
+	ev_poll_init(&s->poll, ev, look, arm, s);
 	if (!rc)
 		vio_serve_again(s);
 	return rc;
@@ -104,6 +127,7 @@ static int watch(struct vio_serve *s)
 
 static void unwatch(struct vio_serve *s)
 {
+	ev_poll_off(&s->poll);
 	ev_del(s->src);
 	s->src = NULL;
 }

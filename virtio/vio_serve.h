@@ -6,8 +6,9 @@
 
 /**
  * struct vio_serve - a queue served by an I/O thread
- * @serve: take buffers with vio_serve_pop(); true: until there were none, false: something else
- *	   must happen first, and the device calls vio_serve_again() then. On the I/O thread
+ * @serve: take buffers with vio_serve_pop(); true: until there were none (or vio_serve_yield()),
+ *	   false: something else must happen first, and the device calls vio_serve_again() then. On
+ *	   the I/O thread
  * @spared: batches handed back that the driver wanted no call for; with @kicks and @bufs since ever
  *
  * The first four are the device's; embed it, one for each queue.
@@ -19,8 +20,9 @@ struct vio_serve {
 	bool (*serve)(struct vio_serve *s);
 	struct vq vq;
 	struct ev_src *src;
+	struct ev_poll poll;
 	bool on, paused; /* on: started; only then is vq valid */
-	bool yielded;	 /* one kick to come is our own */
+	bool yielded;	 /* serve() has more to do, whatever the ring says */
 	uint64_t kicks, bufs, spared;
 };
 
@@ -40,7 +42,7 @@ bool vio_serve_pop(struct vio_serve *s, struct vq_chain *c) __must_check;
 void vio_serve_push(struct vio_serve *s, const struct vq_chain *c, uint32_t written);
 /** vio_serve_again() - run serve() now; nothing happens for a queue that is stopped or paused. */
 void vio_serve_again(struct vio_serve *s);
-/** vio_serve_yield() - serve() has had its share: false for it to return; it is called again when
+/** vio_serve_yield() - serve() has had its share: true for it to return; it is called again when
  * others had their turn. */
 bool vio_serve_yield(struct vio_serve *s);
 /** vio_serve_broken() - the driver broke a rule of the device type: NEEDS_RESET, no more service.

@@ -130,6 +130,11 @@ void vm_iothread_call(struct vm_iothread *t, ev_fn fn, void *arg)
 	pthread_mutex_destroy(&c.lock);
 }
 
+const char *vm_iothread_name(const struct vm_iothread *t)
+{
+	return t->name;
+}
+
 int vm_iothread_tid(const struct vm_iothread *t)
 {
 	return t->tid;

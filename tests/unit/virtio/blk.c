@@ -54,6 +54,7 @@ static void rig_up(struct rig *r, const char *path)
 	vt_machine(&r->t, false);
 	for (unsigned int i = 0; i < 2; i++)
 		assert_int_equal(vm_iothread_new(sys_host(), "io", &r->io[i], NULL), 0);
+	ev_poll_window(vm_iothread_ev(r->io[1]), VM_IO_POLL_MAX_NS); /* the other sleeps at once */
 	c.disk.path = path ? path : r->path;
 	assert_int_equal(vio_blk_new(sys_host(), "disk0", &c, &r->dev, NULL), 0);
 	assert_int_equal(vt_add(&r->t, r->dev, NULL), 0);
@@ -216,6 +217,25 @@ static void test_broken(void **state)
 	rig_down(&r);
 }
 
+/* One after the other, with pauses about as long as the window: each is seen. */
+static void test_polled(void **state)
+{
+	struct rig r;
+
+	rig_up(&r, "null:1M");
+	for (unsigned int f = 0; f < ARRAY_SIZE(flavours) - 1; f++) {
+		driver(&r, flavours[f], 32);
+		for (unsigned int i = 0; i < 3000; i++) {
+			assert_int_equal(one(&r, 1, r.r[0], VIRTIO_BLK_T_IN, 0), VIRTIO_BLK_S_OK);
+			for (volatile unsigned int k = 0; k < i * 7919 % 16384; k++)
+				;
+		}
+		vt_set(&r.t, VT_STATUS, 0);
+		vt_forget(&r.t);
+	}
+	rig_down(&r);
+}
+
 static void test_refused(void **state)
 {
 	struct vio_blk_cfg c = { .queues = 1, .nio = 1, .disk = { .path = "/nonexistent/x" } };
@@ -270,7 +290,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_flavours), cmocka_unit_test(test_pause),
 		cmocka_unit_test(test_resize),	 cmocka_unit_test(test_broken),
-		cmocka_unit_test(test_refused),	 cmocka_unit_test(test_sweep),
+		cmocka_unit_test(test_polled),	 cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_sweep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
