@@ -59,6 +59,7 @@ int run_io_up(struct run *r, struct err *e)
 		ret = vm_iothread_new(r->sys, name, &r->io[r->nio], e);
 		if (ret)
 			break;
+		ev_poll_window(vm_iothread_ev(r->io[r->nio]), r->o.io_poll_ns);
 		r->nio++;
 		if (r->o.io_pin_given)
 			ret = pin(r, r->nio - 1, e);

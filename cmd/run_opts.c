@@ -8,6 +8,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/hide.h"
+#include "vmm/core/iothread.h"
 #include "vmm/core/vm.h"
 
 #define DISK_SERIAL_MAX 20 /* virtio 1.2, 5.2.6: a string of 20 bytes */
@@ -132,6 +133,8 @@ static const struct opt io_opts[] = {
 	  .required = true, .arg = "N", .help = "number of threads, 1 to 16" },
 	{ "pin", OPT_LIST, .off = R(io_pin), .given = R(io_pin_given),
 	  .help = "host CPUs: the first thread runs on the first one, and so on" },
+	{ "poll-max-ns", OPT_U32, .off = R(io_poll_ns), .max = 1000000, .arg = "NS",
+	  .help = "longest time to look for work before sleeping, 0: never (32000)" },
 	{ .type = OPT_END },
 };
 
@@ -249,7 +252,7 @@ const struct opt run_opt_table[] = {
 	  .help = "a virtio console, and where it goes (none)" },
 	{ "rng", OPT_BOOL, .off = R(rng),
 	  .help = "a virtio entropy device, fed by the host (off)" },
-	{ "io-threads", OPT_SUB, .fn = parse_io, .sub = io_opts, .arg = "N[,pin=LIST]",
+	{ "io-threads", OPT_SUB, .fn = parse_io, .sub = io_opts, .arg = "N[,KEY=VALUE...]",
 	  .help = "threads that serve virtio devices (1)" },
 	{ "net", OPT_SUB, .fn = parse_net, .sub = net_opts, .many = true, .group = "Ports",
 	  .help = "a network port" },
@@ -278,6 +281,7 @@ void run_opts_init(struct run_opts *o)
 		.memory = MIB(512),
 		.page = VM_PAGE_THP,
 		.io_threads = 1,
+		.io_poll_ns = VM_IO_POLL_MAX_NS,
 		.log = LOG_WARN,
 	};
 }

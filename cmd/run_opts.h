@@ -59,7 +59,7 @@ struct port_spec {
 struct run_opts {
 	bool pad;
 	char *kernel, *initrd, *cmdline, *name, *control, *stats;
-	uint32_t cpus, io_threads;
+	uint32_t cpus, io_threads, io_poll_ns;
 	struct opt_set pin, io_pin;
 	uint64_t memory;
 	int page, prefault, explain, no_reboot, rng, log;

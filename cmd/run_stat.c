@@ -136,6 +136,25 @@ json_t *run_stat_list(json_t *o, const char *name)
 	return json_object_get(o, name);
 }
 
+/* I/O threads and what their looking for work instead of sleeping was worth (base/ev.h). */
+static void io_threads_add(struct run *r, json_t *o)
+{
+	json_t *a = run_stat_list(o, "io_threads");
+	struct ev_poll_count c;
+	unsigned int i;
+
+	for (i = 0; i < r->nio; i++) {
+		ev_poll_count(vm_iothread_ev(r->io[i]), &c);
+		json_array_append_new(
+			a, json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:I}", "thread",
+				     vm_iothread_name(r->io[i]), "tid", vm_iothread_tid(r->io[i]),
+				     "poll_max_ns", (json_int_t)c.max_ns, "poll_now_ns",
+				     (json_int_t)c.window_ns, "poll_hits", (json_int_t)c.hits,
+				     "poll_misses", (json_int_t)c.misses, "poll_ns",
+				     (json_int_t)c.ns));
+	}
+}
+
 static void ports_add(struct run *r, json_t *o)
 {
 	unsigned int k;
@@ -180,6 +199,8 @@ json_t *run_stat(struct run *r)
 		json_object_set_new(o, "accel_vm", accel_of(vm, NULL));
 		json_object_set_new(o, "regions", regions_of(vm));
 		json_object_set_new(o, "config", config_of(vm));
+		if (r->nio)
+			io_threads_add(r, o);
 		ports_add(r, o);
 		if (r->vfio)
 			json_object_set_new(o, "dma", dma_of(r));
