@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "tests/unit/devices/devtest.h"
+#include "tests/unit/devices/devrig.h"
 #include "vmm/backend/tap.h"
 #include "vmm/devices/e1000/e1000_priv.h"
 
@@ -22,58 +22,30 @@ struct desc {
 };
 
 struct card {
-	struct board b;
-	struct vm_iothread *io;
-	struct vm_dev *dev;
+	struct devrig r;
 	struct e1000 *d;
 	int wire;
-	uint64_t base;
 	unsigned int tail;
 };
-
-static void wr(struct card *c, unsigned int reg, uint32_t v)
-{
-	vm_bus_write(&c->b.vm->mmio, c->base + reg, 4, v);
-}
-
-static uint32_t rd(struct card *c, unsigned int reg)
-{
-	uint64_t v = 0;
-
-	assert_int_equal(vm_bus_read(&c->b.vm->mmio, c->base + reg, 4, &v), VM_IO_OK);
-	return (uint32_t)v;
-}
-
-static void *ram(struct card *c, uint64_t gpa)
-{
-	return vm_ram_ptr(&c->b.vm->ram, gpa, 1);
-}
 
 static int setup(void **state)
 {
 	static struct card c;
 	struct e1000_cfg cfg = { .mac = { { 0x52, 0x54, 0, 1, 2, 3 } } };
 	struct tap tap = { .name = "test", .n = 1 };
-	struct err e = { 0 };
 	struct net_end *end;
 	int sv[2];
 
 	memset(&c, 0, sizeof(c));
-	board_init(&c.b);
-	assert_int_equal(vm_pci_new(c.b.vm, false, &c.b.vm->pci, &e), 0);
-	assert_int_equal(vm_iothread_new(sys_host(), "io0", &c.io, &e), 0);
+	devrig_init(&c.r);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, sv), 0);
 	tap.fd[0] = sv[0];
 	c.wire = sv[1];
-	cfg.io = c.io;
+	cfg.io = c.r.io;
 	assert_int_equal(tap_end_new(sys_host(), &tap, &end), 0);
-	assert_int_equal(e1000_new(sys_host(), "net0", &cfg, end, &c.dev), 0);
-	if (vm_dev_add(c.b.vm, c.dev, &e))
-		fail_msg("%s", e.text);
-	c.d = container_of(c.dev, struct e1000, dev);
-	if (vm_pci_setup(c.b.vm->pci, &e))
-		fail_msg("%s", e.text);
-	c.base = c.d->fn.bar[0].at;
+	assert_int_equal(e1000_new(sys_host(), "net0", &cfg, end, &c.r.dev), 0);
+	c.d = container_of(c.r.dev, struct e1000, dev);
+	devrig_add(&c.r, &c.d->fn);
 	*state = &c;
 	return 0;
 }
@@ -82,39 +54,24 @@ static int teardown(void **state)
 {
 	struct card *c = *state;
 
-	vm_dev_free(c->dev);
-	vm_iothread_free(c->io);
+	devrig_fini(&c->r);
 	close(c->wire);
-	board_fini(&c->b);
 	return 0;
-}
-
-static void nothing(void *arg)
-{
-}
-
-/* All that the I/O thread was asked for before is done. */
-static void settle(struct card *c)
-{
-	unsigned int i;
-
-	for (i = 0; i < 4; i++)
-		vm_iothread_call(c->io, nothing, NULL);
 }
 
 static void rings_on(struct card *c)
 {
-	wr(c, E1000_TDBAL, TX_AT);
-	wr(c, E1000_TDLEN, RING * 16);
-	wr(c, E1000_TCTL, 2);
-	wr(c, E1000_RDBAL, RX_AT);
-	wr(c, E1000_RDLEN, RING * 16);
-	wr(c, E1000_RCTL, 0x8002); /* enable, broadcasts, 2048 byte buffers */
+	wr(&c->r, E1000_TDBAL, TX_AT);
+	wr(&c->r, E1000_TDLEN, RING * 16);
+	wr(&c->r, E1000_TCTL, 2);
+	wr(&c->r, E1000_RDBAL, RX_AT);
+	wr(&c->r, E1000_RDLEN, RING * 16);
+	wr(&c->r, E1000_RCTL, 0x8002); /* enable, broadcasts, 2048 byte buffers */
 }
 
 static void tx_put(struct card *c, uint64_t addr, uint32_t lower, uint32_t upper)
 {
-	struct desc *d = ram(c, TX_AT + 16 * c->tail);
+	struct desc *d = ram(&c->r, TX_AT + 16 * c->tail);
 
 	*d = (struct desc){ addr, lower, upper };
 	c->tail = (c->tail + 1) % RING;
@@ -137,21 +94,21 @@ static void test_eeprom_mac(void **state)
 	unsigned int i;
 
 	for (i = 0; i < 64; i++) {
-		wr(c, E1000_EERD, i << 8 | 1);
-		assert_true(rd(c, E1000_EERD) & 0x10);
-		sum = (uint16_t)(sum + (rd(c, E1000_EERD) >> 16));
+		wr(&c->r, E1000_EERD, i << 8 | 1);
+		assert_true(rd(&c->r, E1000_EERD) & 0x10);
+		sum = (uint16_t)(sum + (rd(&c->r, E1000_EERD) >> 16));
 	}
 	assert_int_equal(sum, 0xbaba);
-	wr(c, E1000_EERD, 1);
-	assert_int_equal(rd(c, E1000_EERD) >> 16, 0x5452);
-	assert_int_equal(rd(c, E1000_RA), 0x01005452);
+	wr(&c->r, E1000_EERD, 1);
+	assert_int_equal(rd(&c->r, E1000_EERD) >> 16, 0x5452);
+	assert_int_equal(rd(&c->r, E1000_RA), 0x01005452);
 }
 
 static void ee_clock(struct card *c, uint32_t pins)
 {
-	wr(c, E1000_EECD, pins);
-	wr(c, E1000_EECD, pins | 1);
-	wr(c, E1000_EECD, pins);
+	wr(&c->r, E1000_EECD, pins);
+	wr(&c->r, E1000_EECD, pins | 1);
+	wr(&c->r, E1000_EECD, pins);
 }
 
 /* As the driver reads a word: opcode 110b and six address bits, then sixteen bits out. */
@@ -160,16 +117,16 @@ static uint16_t ee_read(struct card *c, unsigned int word)
 	unsigned int cmd = 6u << 6 | word, i;
 	uint16_t v = 0;
 
-	wr(c, E1000_EECD, 0x40);
-	assert_true(rd(c, E1000_EECD) & 0x80);
+	wr(&c->r, E1000_EECD, 0x40);
+	assert_true(rd(&c->r, E1000_EECD) & 0x80);
 	for (i = 9; i--;)
 		ee_clock(c, 0x42u | (cmd >> i & 1) << 2);
 	for (i = 0; i < 16; i++) {
-		wr(c, E1000_EECD, 0x43);
-		v = (uint16_t)(v << 1 | (rd(c, E1000_EECD) >> 3 & 1));
-		wr(c, E1000_EECD, 0x42);
+		wr(&c->r, E1000_EECD, 0x43);
+		v = (uint16_t)(v << 1 | (rd(&c->r, E1000_EECD) >> 3 & 1));
+		wr(&c->r, E1000_EECD, 0x42);
 	}
-	wr(c, E1000_EECD, 0);
+	wr(&c->r, E1000_EECD, 0);
 	return v;
 }
 
@@ -186,41 +143,41 @@ static void test_phy(void **state)
 {
 	struct card *c = *state;
 
-	wr(c, E1000_MDIC, 2u << 26 | 1 << 21 | 2 << 16);
-	assert_int_equal(rd(c, E1000_MDIC) & 0xffff, 0x0141);
-	wr(c, E1000_MDIC, 2u << 26 | 7 << 21 | 2 << 16);
-	assert_true(rd(c, E1000_MDIC) & 0x40000000); /* nobody at that address */
-	wr(c, E1000_MDIC, 1u << 26 | 1 << 21 | 4 << 16 | 0x1234);
-	wr(c, E1000_MDIC, 2u << 26 | 1 << 21 | 4 << 16);
-	assert_int_equal(rd(c, E1000_MDIC) & 0xffff, 0x1234);
+	wr(&c->r, E1000_MDIC, 2u << 26 | 1 << 21 | 2 << 16);
+	assert_int_equal(rd(&c->r, E1000_MDIC) & 0xffff, 0x0141);
+	wr(&c->r, E1000_MDIC, 2u << 26 | 7 << 21 | 2 << 16);
+	assert_true(rd(&c->r, E1000_MDIC) & 0x40000000); /* nobody at that address */
+	wr(&c->r, E1000_MDIC, 1u << 26 | 1 << 21 | 4 << 16 | 0x1234);
+	wr(&c->r, E1000_MDIC, 2u << 26 | 1 << 21 | 4 << 16);
+	assert_int_equal(rd(&c->r, E1000_MDIC) & 0xffff, 0x1234);
 }
 
 static void test_tx(void **state)
 {
 	struct card *c = *state;
-	uint8_t buf[2048], *f = ram(c, BUFS);
+	uint8_t buf[2048], *f = ram(&c->r, BUFS);
 
 	rings_on(c);
 	memset(f, 0x5a, 100);
 	tx_put(c, BUFS, 40 | 0, 0); /* two pieces */
 	tx_put(c, BUFS + 40, 60 | 0x09u << 24, 0);
-	wr(c, E1000_TDT, c->tail);
+	wr(&c->r, E1000_TDT, c->tail);
 	assert_int_equal(sent(c, buf, sizeof(buf)), HDR + 100);
 	assert_memory_equal(buf + HDR, f, 100);
-	settle(c);
-	assert_int_equal(((struct desc *)ram(c, TX_AT + 16))->upper & 1, 1);
-	assert_int_equal(((struct desc *)ram(c, TX_AT))->upper & 1, 0); /* did not ask */
-	assert_int_equal(rd(c, E1000_TDH), 2);
-	assert_true(rd(c, E1000_ICR) & E1000_I_TXDW);
-	assert_int_equal(rd(c, E1000_GPTC), 1);
-	assert_int_equal(rd(c, E1000_GPTC), 0); /* cleared by reading */
+	devrig_settle(&c->r);
+	assert_int_equal(((struct desc *)ram(&c->r, TX_AT + 16))->upper & 1, 1);
+	assert_int_equal(((struct desc *)ram(&c->r, TX_AT))->upper & 1, 0); /* did not ask */
+	assert_int_equal(rd(&c->r, E1000_TDH), 2);
+	assert_true(rd(&c->r, E1000_ICR) & E1000_I_TXDW);
+	assert_int_equal(rd(&c->r, E1000_GPTC), 1);
+	assert_int_equal(rd(&c->r, E1000_GPTC), 0); /* cleared by reading */
 }
 
 /* A large IPv4 TCP send: lengths are completed, the kernel is asked for segments. */
 static void test_tso(void **state)
 {
 	struct card *c = *state;
-	uint8_t buf[8192], *f = ram(c, BUFS);
+	uint8_t buf[8192], *f = ram(&c->r, BUFS);
 	struct virtio_net_hdr_v1 h;
 
 	rings_on(c);
@@ -232,7 +189,7 @@ static void test_tso(void **state)
 	tx_put(c, 14 | 24 << 8 | 33u << 16 | 34ull << 32 | 50ull << 40,
 	       (4000 - 54) | 0u << 20 | 0x27u << 24, 54u << 8 | 1448u << 16);
 	tx_put(c, BUFS, 4000 | 1u << 20 | (0x20u | 0x04 | 0x09) << 24, 3u << 8);
-	wr(c, E1000_TDT, c->tail);
+	wr(&c->r, E1000_TDT, c->tail);
 	assert_int_equal(sent(c, buf, sizeof(buf)), HDR + 4000);
 	memcpy(&h, buf, HDR);
 	assert_int_equal(h.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
@@ -251,9 +208,9 @@ static void rx_give(struct card *c, unsigned int n)
 	unsigned int i;
 
 	for (i = 0; i < RING; i++)
-		*(struct desc *)ram(c, RX_AT + 16 * i) =
+		*(struct desc *)ram(&c->r, RX_AT + 16 * i) =
 			(struct desc){ BUFS + 0x10000 + 2048 * i, 0, 0 };
-	wr(c, E1000_RDT, n);
+	wr(&c->r, E1000_RDT, n);
 }
 
 static void arrive(struct card *c, const uint8_t *dst, size_t len, uint8_t fill)
@@ -271,9 +228,9 @@ static void head_at(struct card *c, uint32_t at)
 {
 	unsigned int i;
 
-	for (i = 0; i < 2000 && rd(c, E1000_RDH) != at; i++)
+	for (i = 0; i < 2000 && rd(&c->r, E1000_RDH) != at; i++)
 		usleep(1000);
-	assert_int_equal(rd(c, E1000_RDH), at);
+	assert_int_equal(rd(&c->r, E1000_RDH), at);
 }
 
 static void test_rx(void **state)
@@ -285,24 +242,24 @@ static void test_rx(void **state)
 
 	rings_on(c);
 	arrive(c, all, 100, 0x77); /* before there is a buffer: it waits */
-	settle(c);
-	assert_int_equal(rd(c, E1000_RDH), 0);
+	devrig_settle(&c->r);
+	assert_int_equal(rd(&c->r, E1000_RDH), 0);
 	rx_give(c, 8);
 	head_at(c, 1);
-	d = ram(c, RX_AT);
+	d = ram(&c->r, RX_AT);
 	assert_int_equal(d->lower & 0xffff, 104); /* with a CRC */
 	assert_int_equal(d->upper & 0xff, 0x07);  /* done, end, no checksum */
-	assert_int_equal(((uint8_t *)ram(c, BUFS + 0x10000))[50], 0x77);
-	assert_true(rd(c, E1000_ICR) & E1000_I_RXT0);
+	assert_int_equal(((uint8_t *)ram(&c->r, BUFS + 0x10000))[50], 0x77);
+	assert_true(rd(&c->r, E1000_ICR) & E1000_I_RXT0);
 	arrive(c, other, 100, 1);      /* not for us */
 	arrive(c, c->d->mac.b, 30, 2); /* short: padded */
 	head_at(c, 2);
-	d = ram(c, RX_AT + 16);
+	d = ram(&c->r, RX_AT + 16);
 	assert_int_equal(d->lower & 0xffff, 64);
-	wr(c, E1000_RCTL, 0x802a); /* long frames and promiscuous */
-	arrive(c, other, 3000, 3); /* two buffers */
+	wr(&c->r, E1000_RCTL, 0x802a); /* long frames and promiscuous */
+	arrive(c, other, 3000, 3);     /* two buffers */
 	head_at(c, 4);
-	d = ram(c, RX_AT + 32);
+	d = ram(&c->r, RX_AT + 32);
 	assert_int_equal(d[0].upper & 2, 0);
 	assert_int_equal(d[1].upper & 2, 2);
 	assert_int_equal((d[0].lower & 0xffff) + (d[1].lower & 0xffff), 3004);
@@ -315,17 +272,17 @@ static void test_interrupt(void **state)
 	uint64_t v;
 
 	assert_int_equal(read(c->d->irq, &v, sizeof(v)), -1);
-	wr(c, E1000_ICS, 4);
+	wr(&c->r, E1000_ICS, 4);
 	assert_int_equal(read(c->d->irq, &v, sizeof(v)), -1); /* masked */
-	wr(c, E1000_IMS, 4);
+	wr(&c->r, E1000_IMS, 4);
 	assert_int_equal(read(c->d->irq, &v, sizeof(v)), 8);
-	wr(c, E1000_ICS, 4);
+	wr(&c->r, E1000_ICS, 4);
 	assert_int_equal(read(c->d->irq, &v, sizeof(v)), -1); /* it is up */
 	v = 1;
 	assert_int_equal(write(c->d->resample, &v, sizeof(v)), 8); /* EOI without reading ICR */
 	while (read(c->d->irq, &v, sizeof(v)) != 8)
 		usleep(1000);
-	assert_int_equal(rd(c, E1000_ICR), 4);
+	assert_int_equal(rd(&c->r, E1000_ICR), 4);
 	v = 1;
 	assert_int_equal(write(c->d->resample, &v, sizeof(v)), 8);
 	while (atomic_load(&c->d->asserted))
@@ -343,19 +300,19 @@ static void test_hostile(void **state)
 
 	rings_on(c);
 	for (i = 0; i < RING; i++)
-		*(struct desc *)ram(c, TX_AT + 16 * i) =
+		*(struct desc *)ram(&c->r, TX_AT + 16 * i) =
 			(struct desc){ ~0ull - i, 0x29ffffff | i << 28, 0xffffffff };
-	wr(c, E1000_TDT, 15);
-	settle(c);
+	wr(&c->r, E1000_TDT, 15);
+	devrig_settle(&c->r);
 	for (r = 0; r < 0x6000; r += 4)
 		for (i = 0; i < ARRAY_SIZE(values); i++)
-			wr(c, r, values[i]);
+			wr(&c->r, r, values[i]);
 	for (i = 1; i < 16; i++) {
-		vm_bus_write(&c->b.vm->mmio, c->base + i, i % 8 + 1, 0);
-		vm_bus_read(&c->b.vm->mmio, c->base + 0x1fff0 + i, 1, &v);
+		vm_bus_write(&c->r.b.vm->mmio, c->r.base + i, i % 8 + 1, 0);
+		vm_bus_read(&c->r.b.vm->mmio, c->r.base + 0x1fff0 + i, 1, &v);
 	}
-	settle(c);
-	wr(c, E1000_CTRL, E1000_CTRL_RST);
+	devrig_settle(&c->r);
+	wr(&c->r, E1000_CTRL, E1000_CTRL_RST);
 	c->tail = 0;
 	test_tx(state);
 }
@@ -365,15 +322,15 @@ static void test_io_window(void **state)
 	struct card *c = *state;
 	uint64_t v, port = c->d->fn.bar[2].at;
 
-	vm_bus_write(&c->b.vm->pio, port, 4, E1000_ITR);
-	vm_bus_write(&c->b.vm->pio, port + 4, 4, 0x55);
-	assert_int_equal(rd(c, E1000_ITR), 0x55);
-	vm_bus_write(&c->b.vm->pio, port, 4, E1000_CTRL);
-	vm_bus_write(&c->b.vm->pio, port + 4, 4, E1000_CTRL_RST);
-	assert_int_equal(rd(c, E1000_ITR), 0);
-	vm_bus_write(&c->b.vm->pio, port, 4, E1000_STATUS);
-	vm_bus_read(&c->b.vm->pio, port + 4, 4, &v);
-	assert_int_equal(v, rd(c, E1000_STATUS));
+	vm_bus_write(&c->r.b.vm->pio, port, 4, E1000_ITR);
+	vm_bus_write(&c->r.b.vm->pio, port + 4, 4, 0x55);
+	assert_int_equal(rd(&c->r, E1000_ITR), 0x55);
+	vm_bus_write(&c->r.b.vm->pio, port, 4, E1000_CTRL);
+	vm_bus_write(&c->r.b.vm->pio, port + 4, 4, E1000_CTRL_RST);
+	assert_int_equal(rd(&c->r, E1000_ITR), 0);
+	vm_bus_write(&c->r.b.vm->pio, port, 4, E1000_STATUS);
+	vm_bus_read(&c->r.b.vm->pio, port + 4, 4, &v);
+	assert_int_equal(v, rd(&c->r, E1000_STATUS));
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "tests/unit/devices/devtest.h"
+#include "tests/unit/devices/devrig.h"
 #include "vmm/devices/nvme/nvme_priv.h"
 
 #define ASQ	0x10000u
@@ -25,53 +25,32 @@ struct queue {
 };
 
 struct ctl {
-	struct board b;
-	struct vm_iothread *io;
-	struct vm_dev *dev;
+	struct devrig r;
 	struct nvme *n;
-	uint64_t base;
 	char path[64];
 	int fd;
 	uint16_t cid;
 	struct queue admin, q;
 };
 
-static void wr(struct ctl *c, unsigned int reg, uint32_t v)
-{
-	vm_bus_write(&c->b.vm->mmio, c->base + reg, 4, v);
-}
-
-static uint32_t rd(struct ctl *c, unsigned int reg)
-{
-	uint64_t v = 0;
-
-	assert_int_equal(vm_bus_read(&c->b.vm->mmio, c->base + reg, 4, &v), VM_IO_OK);
-	return (uint32_t)v;
-}
-
-static void *ram(struct ctl *c, uint64_t gpa)
-{
-	return vm_ram_ptr(&c->b.vm->ram, gpa, 1);
-}
-
 static void ready(struct ctl *c, uint32_t want)
 {
 	unsigned int i;
 
-	for (i = 0; i < WAIT_MS && (rd(c, NVME_CSTS) & (NVME_CSTS_RDY | NVME_CSTS_CFS)) != want;
+	for (i = 0; i < WAIT_MS && (rd(&c->r, NVME_CSTS) & (NVME_CSTS_RDY | NVME_CSTS_CFS)) != want;
 	     i++)
 		usleep(1000);
-	assert_int_equal(rd(c, NVME_CSTS) & (NVME_CSTS_RDY | NVME_CSTS_CFS), want);
+	assert_int_equal(rd(&c->r, NVME_CSTS) & (NVME_CSTS_RDY | NVME_CSTS_CFS), want);
 }
 
 static void enable(struct ctl *c)
 {
-	memset(ram(c, ACQ), 0, 4096);
-	memset(ram(c, CQ), 0, 4096);
-	wr(c, NVME_AQA, (DEPTH - 1) << 16 | (DEPTH - 1));
-	wr(c, NVME_ASQ, ASQ);
-	wr(c, NVME_ACQ, ACQ);
-	wr(c, NVME_CC, 0x00460001);
+	memset(ram(&c->r, ACQ), 0, 4096);
+	memset(ram(&c->r, CQ), 0, 4096);
+	wr(&c->r, NVME_AQA, (DEPTH - 1) << 16 | (DEPTH - 1));
+	wr(&c->r, NVME_ASQ, ASQ);
+	wr(&c->r, NVME_ACQ, ACQ);
+	wr(&c->r, NVME_CC, 0x00460001);
 	c->admin = (struct queue){ .sq = ASQ, .cq = ACQ, .phase = true };
 	c->q = (struct queue){ .sq = SQ, .cq = CQ, .id = 1, .phase = true };
 }
@@ -83,21 +62,16 @@ static int setup(void **state)
 	struct err e = { 0 };
 
 	memset(&c, 0, sizeof(c));
-	board_init(&c.b);
+	devrig_init(&c.r);
 	strcpy(c.path, "/tmp/sluice-nvme-XXXXXX");
 	c.fd = mkstemp(c.path);
 	assert_int_equal(ftruncate(c.fd, DISK), 0);
-	assert_int_equal(vm_pci_new(c.b.vm, false, &c.b.vm->pci, &e), 0);
-	assert_int_equal(vm_iothread_new(sys_host(), "io0", &c.io, &e), 0);
 	cfg.disk.path = c.path;
-	cfg.io = c.io;
-	if (nvme_new(sys_host(), "disk0", &cfg, &c.dev, &e))
+	cfg.io = c.r.io;
+	if (nvme_new(sys_host(), "disk0", &cfg, &c.r.dev, &e))
 		fail_msg("%s", e.text);
-	if (vm_dev_add(c.b.vm, c.dev, &e))
-		fail_msg("%s", e.text);
-	c.n = container_of(c.dev, struct nvme, dev);
-	assert_int_equal(vm_pci_setup(c.b.vm->pci, &e), 0);
-	c.base = c.n->fn.bar[0].at;
+	c.n = container_of(c.r.dev, struct nvme, dev);
+	devrig_add(&c.r, &c.n->fn);
 	enable(&c);
 	ready(&c, NVME_CSTS_RDY);
 	*state = &c;
@@ -108,30 +82,28 @@ static int teardown(void **state)
 {
 	struct ctl *c = *state;
 
-	vm_dev_free(c->dev);
-	vm_iothread_free(c->io);
+	devrig_fini(&c->r);
 	close(c->fd);
 	unlink(c->path);
-	board_fini(&c->b);
 	return 0;
 }
 
 static void put(struct ctl *c, struct queue *q, struct nvme_cmd *cmd)
 {
 	cmd->cid = ++c->cid;
-	memcpy(ram(c, q->sq + q->tail * NVME_SQE), cmd, sizeof(*cmd));
+	memcpy(ram(&c->r, q->sq + q->tail * NVME_SQE), cmd, sizeof(*cmd));
 	q->tail = (q->tail + 1) % DEPTH;
 }
 
 static void ring(struct ctl *c, const struct queue *q)
 {
-	wr(c, NVME_DOORBELLS + 8 * q->id, q->tail);
+	wr(&c->r, NVME_DOORBELLS + 8 * q->id, q->tail);
 }
 
 /* The next completion: its status; dw0 and cid where wanted. */
 static uint16_t reap(struct ctl *c, struct queue *q, uint32_t *dw0, uint16_t *cid)
 {
-	uint32_t *e = ram(c, q->cq + q->head * NVME_CQE), last = 0;
+	uint32_t *e = ram(&c->r, q->cq + q->head * NVME_CQE), last = 0;
 	unsigned int i;
 
 	for (i = 0; i < WAIT_MS; i++) {
@@ -148,7 +120,7 @@ static uint16_t reap(struct ctl *c, struct queue *q, uint32_t *dw0, uint16_t *ci
 	q->head = (q->head + 1) % DEPTH;
 	if (!q->head)
 		q->phase = !q->phase;
-	wr(c, NVME_DOORBELLS + 8 * q->id + 4, q->head);
+	wr(&c->r, NVME_DOORBELLS + 8 * q->id + 4, q->head);
 	return (uint16_t)(last >> 17);
 }
 
@@ -187,7 +159,7 @@ static void test_identify(void **state)
 {
 	struct ctl *c = *state;
 	struct nvme_cmd id = { .opcode = 6, .prp1 = DATA, .cdw10 = 1 };
-	const uint8_t *p = ram(c, DATA);
+	const uint8_t *p = ram(&c->r, DATA);
 	uint64_t blocks;
 
 	assert_int_equal(run(c, &c->admin, id), 0);
@@ -208,7 +180,7 @@ static void test_identify(void **state)
 	id.prp2 = LIST;
 	id.cdw10 = 1;
 	assert_int_equal(run(c, &c->admin, id), 0);
-	assert_int_equal(((uint8_t *)ram(c, LIST))[512 - 64], 0x66);
+	assert_int_equal(((uint8_t *)ram(&c->r, LIST))[512 - 64], 0x66);
 }
 
 /* Data of every size from a block to the most a command may have, through PRP lists. */
@@ -216,7 +188,7 @@ static void test_read_write(void **state)
 {
 	struct ctl *c = *state;
 	static const uint32_t sizes[] = { 1, 8, 9, 16, 17, 100, 512 };
-	uint64_t *list = ram(c, LIST);
+	uint64_t *list = ram(&c->r, LIST);
 	unsigned int i, k;
 	uint8_t *back;
 
@@ -231,14 +203,14 @@ static void test_read_write(void **state)
 		if (len > 4096 && len <= 8192)
 			w.prp2 = DATA + 4096;
 		for (k = 0; k < len; k++)
-			((uint8_t *)ram(c, DATA))[k] = (uint8_t)(k * 7 + i);
+			((uint8_t *)ram(&c->r, DATA))[k] = (uint8_t)(k * 7 + i);
 		assert_int_equal(run(c, &c->q, w), 0);
 		assert_int_equal(pread(c->fd, back, len, 512 * (16 + i)), len);
-		assert_memory_equal(back, ram(c, DATA), len);
-		memset(ram(c, DATA), 0, len);
+		assert_memory_equal(back, ram(&c->r, DATA), len);
+		memset(ram(&c->r, DATA), 0, len);
 		w.opcode = 2;
 		assert_int_equal(run(c, &c->q, w), 0);
-		assert_memory_equal(back, ram(c, DATA), len);
+		assert_memory_equal(back, ram(&c->r, DATA), len);
 	}
 	free(back);
 	assert_int_equal(run(c, &c->q, (struct nvme_cmd){ .opcode = 0, .nsid = 1 }), 0);
@@ -273,7 +245,7 @@ static void test_depth(void **state)
 static void test_zero_and_trim(void **state)
 {
 	struct ctl *c = *state;
-	struct nvme_range *r = ram(c, DATA);
+	struct nvme_range *r = ram(&c->r, DATA);
 	uint8_t buf[8192];
 	struct nvme_cmd z = rw(8, 8, 8, 0, 0);
 	struct nvme_cmd dsm = { .opcode = 9, .nsid = 1, .prp1 = DATA, .cdw10 = 1, .cdw11 = 4 };
@@ -320,7 +292,7 @@ static void test_features(void **state)
 		assert_int_equal(feature(c, TEMP, UNDER), 0);
 		assert_int_equal(feature(c, TEMP | DEFAULT, 0), NVME_TEMP_WARN);
 		assert_int_equal(feature(c, TEMP | CAN, 0), 4);
-		wr(c, NVME_CC, 0);
+		wr(&c->r, NVME_CC, 0);
 		ready(c, 0);
 		enable(c);
 		ready(c, NVME_CSTS_RDY);
@@ -341,7 +313,7 @@ static void test_refusals(void **state)
 {
 	struct ctl *c = *state;
 	struct nvme_cmd cmd = { .opcode = 0x80, .nsid = 1 }; /* Format NVM */
-	uint64_t *list = ram(c, LIST);
+	uint64_t *list = ram(&c->r, LIST);
 
 	assert_int_equal(run(c, &c->admin, cmd) & 0x7ff, NVME_BAD_OPCODE);
 	queues(c);
@@ -379,7 +351,7 @@ static void test_events(void **state)
 	put(c, &c->admin, &aer);
 	ring(c, &c->admin);
 	queues(c);
-	wr(c, NVME_DOORBELLS + 8, 0x7777);
+	wr(&c->r, NVME_DOORBELLS + 8, 0x7777);
 	assert_int_equal(reap(c, &c->admin, &dw0, &cid), 0);
 	assert_int_equal(cid, 1);
 	assert_int_equal(dw0, 0x00010100);
@@ -391,7 +363,7 @@ static void test_shadow(void **state)
 	struct ctl *c = *state;
 	struct nvme_cmd db = { .opcode = 0x7c, .prp1 = LIST, .prp2 = LIST + 4096 };
 	struct nvme_cmd r = rw(2, 0, 8, DATA, 0);
-	uint32_t *shadow = ram(c, LIST), *event = ram(c, LIST + 4096);
+	uint32_t *shadow = ram(&c->r, LIST), *event = ram(&c->r, LIST + 4096);
 
 	memset(shadow, 0, 8192);
 	assert_int_equal(run(c, &c->admin, db), 0);
@@ -418,29 +390,29 @@ static void test_reset(void **state)
 			put(c, &c->q, &r);
 		ring(c, &c->q);
 		if (i % 2)
-			c->dev->ops->reset(c->dev);
+			c->r.dev->ops->reset(c->r.dev);
 		else
-			wr(c, NVME_CC, 0);
+			wr(&c->r, NVME_CC, 0);
 		ready(c, 0);
 		enable(c);
 		ready(c, NVME_CSTS_RDY);
 	}
-	wr(c, NVME_CC, 0x00464001); /* normal shutdown */
-	for (i = 0; i < WAIT_MS && (rd(c, NVME_CSTS) & 0xc) != NVME_CSTS_SHUT; i++)
+	wr(&c->r, NVME_CC, 0x00464001); /* normal shutdown */
+	for (i = 0; i < WAIT_MS && (rd(&c->r, NVME_CSTS) & 0xc) != NVME_CSTS_SHUT; i++)
 		usleep(1000);
-	assert_int_equal(rd(c, NVME_CSTS) & 0xc, NVME_CSTS_SHUT);
+	assert_int_equal(rd(&c->r, NVME_CSTS) & 0xc, NVME_CSTS_SHUT);
 }
 
 static void test_bad_enable(void **state)
 {
 	struct ctl *c = *state;
 
-	wr(c, NVME_CC, 0);
+	wr(&c->r, NVME_CC, 0);
 	ready(c, 0);
-	wr(c, NVME_ASQ, 0xfffff000);
-	wr(c, NVME_CC, 0x00460001);
+	wr(&c->r, NVME_ASQ, 0xfffff000);
+	wr(&c->r, NVME_CC, 0x00460001);
 	ready(c, NVME_CSTS_CFS);
-	wr(c, NVME_CC, 0);
+	wr(&c->r, NVME_CC, 0);
 	ready(c, 0);
 	enable(c);
 	ready(c, NVME_CSTS_RDY);
