@@ -162,6 +162,16 @@ static bool queue_valid(const struct vio *v, unsigned int q)
 	return !vq_start(&probe, &v->mem, &cfg);
 }
 
+static void queue_begin(struct vio *v, unsigned int q)
+{
+	if (v->held) {
+		v->queues_due |= 1ull << q;
+	} else if (v->ops->queue_start(v, q)) {
+		v->q[q].enabled = false;
+		vio_needs_reset(v, "a queue could not be started again");
+	}
+}
+
 void vio_queue_enable(struct vio *v, unsigned int q)
 {
 	uint8_t status = atomic_load(&v->status);
@@ -180,10 +190,8 @@ void vio_queue_enable(struct vio *v, unsigned int q)
 		return;
 	}
 	v->q[q].enabled = true;
-	if (v->started && v->ops->queue_start(v, q)) {
-		v->q[q].enabled = false;
-		vio_needs_reset(v, "a queue could not be started again");
-	}
+	if (v->started)
+		queue_begin(v, q);
 	vio_pci_kicks(v->pci);
 }
 
@@ -197,6 +205,7 @@ static void queue_power_on(struct vio *v, unsigned int q)
 	vq->enabled = false;
 	vq->desc = vq->driver = vq->device = 0;
 	atomic_store(&vq->call, -1);
+	v->queues_due &= ~(1ull << q);
 	v->pci->queue_resetting[q] = false;
 	atomic_store(&v->pci->queue_stopping[q], false);
 	/* A kick of the past is none of the next driver's. */
@@ -211,7 +220,7 @@ void vio_queue_reset(struct vio *v, unsigned int q)
 	if (!(v->acked & VIO_F_RING_RESET) || p->queue_resetting[q])
 		return;
 	p->queue_resetting[q] = true;
-	if (v->started && v->q[q].enabled) {
+	if (v->started && v->q[q].enabled && !(v->queues_due & 1ull << q)) {
 		atomic_store(&p->queue_stopping[q], true);
 		if (v->ops->queue_stop(v, q) != -EINPROGRESS)
 			atomic_store(&p->queue_stopping[q], false);
@@ -225,7 +234,7 @@ static void power_on(struct vio *v)
 {
 	struct vio_pci *p = v->pci;
 
-	v->started = false;
+	v->started = v->start_due = false;
 	v->acked = 0;
 	p->device_sel = p->driver_sel = 0;
 	p->driver_features = 0;
@@ -282,11 +291,53 @@ static void start(struct vio *v)
 		return;
 	/* Before the device may interrupt: a driver that is told something looks at this bit. */
 	atomic_fetch_or(&v->status, ST_DRIVER_OK);
+	v->start_due = v->held;
+	if (v->held)
+		return;
 	v->started = true;
 	if (v->ops->start(v)) {
 		v->started = false;
 		vio_needs_reset(v, "the device could not be started");
 	}
+}
+
+static int resume(struct vio *v)
+{
+	uint64_t due = v->queues_due;
+	int rc = v->ops->pause ? v->ops->pause(v, false) : 0;
+
+	v->queues_due = 0;
+	for (unsigned int q = 0; q < v->nqueues; q++)
+		if (due & 1ull << q)
+			queue_begin(v, q);
+	vio_pci_kicks(v->pci);
+	return rc;
+}
+
+/*
+ * Guest memory is not to be touched for a reason, or no longer for that one. What is running is
+ * paused, with its place in the rings; what would begin waits; kicks stay in their eventfds. So
+ * nothing of it costs anything while there is no reason.
+ */
+static int hold(struct vio *v, unsigned int why, bool on)
+{
+	if (!vm_held(&v->held, why, on) || v->pci->resetting)
+		return 0;
+	if (v->start_due && !v->held)
+		start(v);
+	else if (v->started && v->held)
+		return v->ops->pause ? v->ops->pause(v, true) : 0;
+	else if (v->started)
+		return resume(v);
+	return 0;
+}
+
+void vio_master(struct vio *v, bool on)
+{
+	vio_settle(v);
+	if (hold(v, VM_HELD_MASTER, !on))
+		vio_needs_reset(v, on ? "the device could not go on"
+				      : "the device could not be paused");
 }
 
 /*
@@ -328,6 +379,7 @@ void vio_setup(struct vio *v, const struct vio_ops *ops, unsigned int nqueues, u
 	v->ops = ops;
 	v->nqueues = nqueues;
 	v->hide = hide;
+	v->held = VM_HELD_MASTER;
 	atomic_store(&v->config_call, -1);
 	for (unsigned int q = 0; q < nqueues; q++) {
 		v->q[q].size_max = v->q[q].size = qsize;
@@ -414,9 +466,7 @@ static void dev_reset(struct vm_dev *d)
 
 static int dev_quiesce(struct vm_dev *d, bool on)
 {
-	struct vio *v = vio_of(d);
-
-	return v->started && v->ops->pause ? v->ops->pause(v, on) : 0;
+	return hold(vio_of(d), VM_HELD_PAUSE, on);
 }
 
 static void dev_free(struct vm_dev *d)

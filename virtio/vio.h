@@ -26,8 +26,8 @@ struct vio_pci; /* the transport */
  *	       the per-port mask is taken off by the transport
  * @cfg_read:  device config space, off + len <= cfg_size; in any order of sizes
  * @cfg_write: may be NULL: ignored
- * @start:     DRIVER_OK: v->acked and the enabled queues are final. Must not block on a peer.
- *	       -errno: NEEDS_RESET
+ * @start:     DRIVER_OK, and the function may master the bus: v->acked and the enabled queues are
+ *	       final. Must not block on a peer. -errno: NEEDS_RESET
  * @stop:      reset: no more access to guest memory, no interrupt, once it is done. 0: done;
  *	       -EINPROGRESS: vio_stopped() will be called from any thread; until then the guest
  *	       reads the old status. Only for those that wait for a peer
@@ -77,6 +77,8 @@ struct vio_queue {
  * @hide:   feature bits never offered (the port's mask)
  * @acked:  features that the driver accepted; final at start
  * @mem:    guest RAM as it was when the features were settled
+ * @held:   why guest memory is not to be touched (VM_HELD_*), @start_due: the start that waits
+ *	    for its end, @queues_due: and the queues that do
  */
 struct vio {
 	struct vm_dev dev; /* first */
@@ -90,7 +92,9 @@ struct vio {
 	atomic_uint generation;
 	atomic_int config_call;
 	atomic_bool stopping;
-	bool started;
+	bool started, start_due;
+	unsigned int held;
+	uint64_t queues_due;
 	_Atomic(const char *) why; /* of NEEDS_RESET, NULL: none */
 };
 

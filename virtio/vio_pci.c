@@ -280,10 +280,23 @@ static void fn_reset(struct vm_pci_fn *f)
 	vio_pci_power_on(p);
 }
 
+/* What the last buffers are worth an interrupt for is sent before there are no more. */
+static void fn_master(struct vm_pci_fn *f, bool on)
+{
+	struct vio_pci *p = of_fn(f);
+
+	if (on)
+		vm_msix_master(p->msix, true);
+	vio_master(p->v, on);
+	if (!on)
+		vm_msix_master(p->msix, false);
+}
+
 static const struct vm_pci_fn_ops fn_ops = {
 	.cfg_read = cfg_read,
 	.cfg_write = cfg_write,
 	.reset = fn_reset,
+	.master = fn_master,
 };
 
 /* ---- the image of config space ---- */
@@ -423,6 +436,7 @@ int vio_pci_realize(struct vio *v, struct err *e)
 		rc = vm_msix_new(p->irqs, vectors, NULL, NULL, &p->msix);
 	if (rc)
 		return err_sys(e, rc, "interrupts");
+	vm_msix_master(p->msix, false);
 	cfg_build(p);
 	return 0;
 }

@@ -73,8 +73,9 @@ uint64_t vio_offered(const struct vio *v);
 void vio_status_write(struct vio *v, uint8_t val);
 void vio_queue_enable(struct vio *v, unsigned int q);
 void vio_queue_reset(struct vio *v, unsigned int q);
-void vio_settle(struct vio *v);	 /* finish the resets that the device has finished */
-void vio_restart(struct vio *v); /* begin a reset; vio->pci->resetting until it is done */
+void vio_settle(struct vio *v);		 /* finish the resets that the device has finished */
+void vio_restart(struct vio *v);	 /* begin a reset; vio->pci->resetting until it is done */
+void vio_master(struct vio *v, bool on); /* Bus Master Enable */
 void vio_refuse(struct vio *v, const char *what); /* count, and say, a broken rule */
 
 /* ---- vio_regs.c: the common configuration structure ---- */

@@ -39,6 +39,22 @@ struct vm_dev {
 	struct list link;
 };
 
+/*
+ * Why a device leaves guest memory alone: the machine is paused (quiesce), or the function's Bus
+ * Master Enable is off (struct vm_pci_fn_ops). It does while there is any reason.
+ */
+#define VM_HELD_PAUSE  0x1u
+#define VM_HELD_MASTER 0x2u
+
+/** vm_held() - a reason comes or goes: is this the first, or was it the last? */
+static inline bool vm_held(unsigned int *held, unsigned int why, bool on)
+{
+	bool was = *held;
+
+	*held = on ? *held | why : *held & ~why;
+	return was != !!*held;
+}
+
 /** vm_dev_init() - for an instance allocated elsewhere (by calloc(): vm_dev_free() frees it). */
 void vm_dev_init(const struct vm_dev_ops *ops, const char *id, struct vm_dev *d);
 

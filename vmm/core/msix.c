@@ -2,7 +2,8 @@
 /*
  * MSI-X: the table of vectors and the pending bits.
  *
- * A vector is *live* when MSI-X is enabled, the function is not masked and neither is the vector.
+ * A vector is *live* when MSI-X is enabled, the function may write to memory and is not masked, and
+ * neither is the vector.
  * Only then has it a route in the interrupt group; each write of the guest restages the routes of
  * the vectors it touched and commits once, so that unmasking the function costs one update of the
  * routing table however many vectors it has.
@@ -40,6 +41,7 @@ struct vm_msix {
 	const struct vm_msix_ops *ops;
 	void *dev;
 	unsigned int n, used;
+	bool held;     /* no bus mastering */
 	uint16_t ctrl; /* enable and function mask */
 	uint64_t mask_writes, refused;
 	struct entry v[];
@@ -71,7 +73,7 @@ void vm_msix_free(struct vm_msix *m)
 
 static bool is_live(const struct vm_msix *m, unsigned int vec)
 {
-	return (m->ctrl & MC_ENABLE) && !(m->ctrl & MC_FUNCTION_MASK) &&
+	return (m->ctrl & MC_ENABLE) && !(m->ctrl & MC_FUNCTION_MASK) && !m->held &&
 	       !(m->v[vec].word[ENTRY_CTRL] & CTRL_MASK);
 }
 
@@ -124,6 +126,13 @@ static void release_all(struct vm_msix *m)
 		use(m, i, false);
 }
 
+static void restage(struct vm_msix *m)
+{
+	for (unsigned int i = 0; i < m->n; i++)
+		stage(m, i);
+	commit(m);
+}
+
 void vm_msix_ctrl(struct vm_msix *m, uint16_t ctrl)
 {
 	uint16_t old = m->ctrl;
@@ -131,11 +140,18 @@ void vm_msix_ctrl(struct vm_msix *m, uint16_t ctrl)
 	m->ctrl = ctrl & (MC_ENABLE | MC_FUNCTION_MASK);
 	if (m->ctrl == old)
 		return;
-	for (unsigned int i = 0; i < m->n; i++)
-		stage(m, i);
-	commit(m);
+	restage(m);
 	if (!(m->ctrl & MC_ENABLE))
 		release_all(m);
+}
+
+void vm_msix_master(struct vm_msix *m, bool on)
+{
+	if (m->held == !on)
+		return;
+	m->held = !on;
+	if (m->ctrl & MC_ENABLE)
+		restage(m);
 }
 
 uint16_t vm_msix_ctrl_read(const struct vm_msix *m)

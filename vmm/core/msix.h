@@ -33,6 +33,10 @@ void vm_msix_free(struct vm_msix *m);
  * are ignored. */
 void vm_msix_ctrl(struct vm_msix *m, uint16_t ctrl);
 
+/** vm_msix_master() - may the function write to memory, which messages are? They wait while it may
+ * not. It may at first, and a reset changes nothing of it. */
+void vm_msix_master(struct vm_msix *m, bool on);
+
 /** vm_msix_ctrl_read() - Message Control as the guest reads it: table size - 1, mask, enable. */
 uint16_t vm_msix_ctrl_read(const struct vm_msix *m);
 

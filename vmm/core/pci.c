@@ -294,9 +294,10 @@ void vm_pci_detach(struct vm_pci_fn *f)
 
 	if (!o)
 		return;
+	/* Its device is on its way out and needs to hear of nothing. */
+	f->port = NULL;
 	vm_pci_unmap_all(f);
 	o->pci->port[o->dev - 1] = NULL;
-	f->port = NULL;
 	free(o);
 }
 

@@ -27,6 +27,11 @@ struct vm_pci_fn_ops {
 	/* the machine is reset: back to the state after power-on; BARs unmapped. Cannot fail. May
 	 * be NULL. */
 	void (*reset)(struct vm_pci_fn *f);
+	/* Bus Master Enable changed (PCI local bus spec 6.2.2). Off: when this returns the function
+	 * neither reads nor writes memory, messages of MSI-X included, until it is on again; what
+	 * was due then is done. It is off at first, and after a reset. NULL: as with a function of
+	 * the host, somebody else sees to it. */
+	void (*master)(struct vm_pci_fn *f, bool on);
 };
 
 enum vm_bar_type { VM_BAR_NONE, VM_BAR_IO, VM_BAR_MEM32, VM_BAR_MEM64 };
@@ -70,7 +75,7 @@ struct vm_pci_fn {
 	struct vm_pci_bar bar[6];
 	int (*bar_map)(struct vm_pci_fn *f, unsigned int i, uint64_t gpa, struct err *e);
 	void (*bar_unmap)(struct vm_pci_fn *f, unsigned int i);
-	uint16_t command; /* as the core knows it: MSE, IOSE decide what is mapped */
+	uint16_t command; /* as the core knows it: MSE, IOSE decide what is mapped, BME who works */
 	uint64_t cfg_reads, cfg_writes;
 };
 
@@ -88,7 +93,8 @@ uint32_t vm_pci_bar_read(const struct vm_pci_fn *f, unsigned int idx);
  */
 void vm_pci_bar_write(struct vm_pci_fn *f, unsigned int idx, uint32_t val);
 
-/** vm_pci_command() - the command register changed: map or unmap by MSE and IOSE. */
+/** vm_pci_command() - the command register changed: map or unmap by MSE and IOSE, and tell the
+ * function of BME. */
 void vm_pci_command(struct vm_pci_fn *f, uint16_t command);
 
 /** vm_pci_unmap_all() - unmap every BAR and forget its address (reset, removal). */

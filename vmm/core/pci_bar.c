@@ -178,9 +178,13 @@ void vm_pci_bar_write(struct vm_pci_fn *f, unsigned int idx, uint32_t val)
 
 void vm_pci_command(struct vm_pci_fn *f, uint16_t command)
 {
+	uint16_t changed = f->command ^ command;
+
 	f->command = command;
 	if (!f->port)
 		return;
+	if (changed & VM_PCI_CMD_MASTER && f->ops->master)
+		f->ops->master(f, command & VM_PCI_CMD_MASTER);
 	for (unsigned int i = 0; i < ARRAY_SIZE(f->bar); i++)
 		if (f->bar[i].type != VM_BAR_NONE)
 			bar_sync(f, i);
@@ -188,12 +192,12 @@ void vm_pci_command(struct vm_pci_fn *f, uint16_t command)
 
 void vm_pci_unmap_all(struct vm_pci_fn *f)
 {
+	vm_pci_command(f, 0);
 	for (unsigned int i = 0; i < ARRAY_SIZE(f->bar); i++) {
 		bar_unmap(f, i);
 		f->bar[i].reg = 0;
 		f->bar[i].sizing = 0;
 	}
-	f->command = 0;
 }
 
 void pci_fn_reset(struct vm_pci_fn *f)

@@ -36,8 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	BUG_ON(tap_end_new(sys_host(), &tap, &end));
 	BUG_ON(e1000_new(sys_host(), "net0", &cfg, end, &d));
 	BUG_ON(vm_dev_add(m.vm, d, &e));
-	BUG_ON(vm_pci_setup(m.vm->pci, &e));
-	m.base = container_of(d, struct e1000, dev)->fn.bar[0].at;
+	emul_fn(&m, &container_of(d, struct e1000, dev)->fn);
 	for (; size >= EMUL_RECORD; data += EMUL_RECORD, size -= EMUL_RECORD)
 		if (data[0] == 0xff)
 			frame(sv[1], data);

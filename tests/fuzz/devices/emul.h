@@ -22,6 +22,7 @@ struct emul {
 	struct fakeaccel *fa;
 	struct vm *vm;
 	struct vm_iothread *io;
+	struct vm_pci_fn *fn;
 	uint64_t base;
 	unsigned int reg_mask; /* registers are below */
 };
@@ -35,6 +36,17 @@ static inline void emul_init(struct emul *m)
 	m->vm = fakeaccel_vm(fakesys_sys(m->fs), m->fa, EMUL_RAM);
 	BUG_ON(vm_pci_new(m->vm, false, &m->vm->pci, &e));
 	BUG_ON(vm_iothread_new(sys_host(), "io0", &m->io, &e));
+}
+
+/* The device's function, once it is on the bus: with bus mastering, which records may change. */
+static inline void emul_fn(struct emul *m, struct vm_pci_fn *fn)
+{
+	struct err e = { 0 };
+
+	BUG_ON(vm_pci_setup(m->vm->pci, &e));
+	m->fn = fn;
+	m->base = fn->bar[0].at;
+	fn->ops->cfg_write(fn, 4, 2, VM_PCI_CMD_IO | VM_PCI_CMD_MEM | VM_PCI_CMD_MASTER);
 }
 
 static inline void emul_fini(struct emul *m)
@@ -85,6 +97,9 @@ static inline void emul_step(struct emul *m, const uint8_t *p)
 		vm_bus_write(&m->vm->mmio, m->base + reg + (p[3] & 7), 1u << (p[3] >> 6), val);
 		break;
 	default:
+		if (p[1] & 1)
+			m->fn->ops->cfg_write(m->fn, 4, 1,
+					      VM_PCI_CMD_MEM | (p[1] & 2 ? VM_PCI_CMD_MASTER : 0));
 		vm_iothread_call(m->io, emul_nothing, NULL);
 	}
 }

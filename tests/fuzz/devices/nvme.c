@@ -18,8 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	cfg.io = m.io;
 	BUG_ON(nvme_new(sys_host(), "disk0", &cfg, &d, &e));
 	BUG_ON(vm_dev_add(m.vm, d, &e));
-	BUG_ON(vm_pci_setup(m.vm->pci, &e));
-	m.base = container_of(d, struct nvme, dev)->fn.bar[0].at;
+	emul_fn(&m, &container_of(d, struct nvme, dev)->fn);
 	for (; size >= EMUL_RECORD; data += EMUL_RECORD, size -= EMUL_RECORD)
 		emul_step(&m, data);
 	vm_iothread_call(m.io, emul_nothing, NULL);

@@ -42,6 +42,14 @@ static inline void devrig_init(struct devrig *r)
 	assert_int_equal(vm_iothread_new(sys_host(), "io0", &r->io, &e), 0);
 }
 
+/* Bus Master Enable, as the driver switches it. */
+static inline void devrig_master(struct devrig *r, bool on)
+{
+	uint32_t cmd = r->fn->ops->cfg_read(r->fn, 4, 2) & ~(uint32_t)VM_PCI_CMD_MASTER;
+
+	r->fn->ops->cfg_write(r->fn, 4, 2, cmd | (on ? VM_PCI_CMD_MASTER : 0));
+}
+
 /* r->dev, whose function is fn, goes on the bus. */
 static inline void devrig_add(struct devrig *r, struct vm_pci_fn *fn)
 {
@@ -51,6 +59,7 @@ static inline void devrig_add(struct devrig *r, struct vm_pci_fn *fn)
 		fail_msg("%s", e.text);
 	r->fn = fn;
 	r->base = fn->bar[0].at;
+	devrig_master(r, true);
 }
 
 static inline void devrig_fini(struct devrig *r)

@@ -265,6 +265,70 @@ static void test_rx(void **state)
 	assert_int_equal((d[0].lower & 0xffff) + (d[1].lower & 0xffff), 3004);
 }
 
+/* Nothing in memory changes while the card stands still, for either reason; nothing is lost. */
+static void still(struct card *c, bool pause, bool on)
+{
+	if (pause)
+		assert_int_equal(c->r.dev->ops->quiesce(c->r.dev, on), 0);
+	else
+		devrig_master(&c->r, !on);
+}
+
+static void test_still(void **state)
+{
+	struct card *c = *state;
+	uint8_t buf[2048];
+
+	rings_on(c);
+	rx_give(c, 8);
+	for (unsigned int i = 0; i < 4; i++) {
+		tx_put(c, BUFS, 40, 0); /* the first half of a frame */
+		wr(&c->r, E1000_TDT, c->tail);
+		devrig_settle(&c->r);
+		still(c, i & 1, true);
+		if (i & 2) /* both reasons: it takes both to end */
+			still(c, !(i & 1), true);
+		tx_put(c, BUFS + 40, 60 | 0x09u << 24, 0);
+		wr(&c->r, E1000_TDT, c->tail);
+		arrive(c, c->d->mac.b, 100, i);
+		devrig_settle(&c->r);
+		if (i & 2)
+			still(c, !(i & 1), false);
+		assert_int_equal(rd(&c->r, E1000_TDH), 2 * i + 1);
+		assert_int_equal(rd(&c->r, E1000_RDH), i);
+		assert_int_equal(read(c->wire, buf, sizeof(buf)), -1);
+		still(c, i & 1, false);
+		assert_int_equal(sent(c, buf, sizeof(buf)), HDR + 100);
+		head_at(c, i + 1);
+		assert_int_equal(((uint8_t *)ram(&c->r, BUFS + 0x10000 + 2048 * i))[50], i);
+	}
+}
+
+/* Bus mastering flickers under a stream: all frames leave, in order. */
+static void test_flicker(void **state)
+{
+	struct card *c = *state;
+	uint8_t buf[2048];
+
+	rings_on(c);
+	for (unsigned int i = 0; i < 400; i++) {
+		uint8_t *f = ram(&c->r, BUFS + 2048 * c->tail);
+
+		memset(f, (int)(i & 0xff), 64);
+		tx_put(c, BUFS + 2048 * c->tail, 64 | 0x09u << 24, 0);
+		devrig_master(&c->r, i % 3);
+		wr(&c->r, E1000_TDT, c->tail);
+		devrig_master(&c->r, i % 5);
+		if (i % 8 != 7)
+			continue;
+		devrig_master(&c->r, true);
+		for (unsigned int k = i - 7; k <= i; k++) {
+			assert_int_equal(sent(c, buf, sizeof(buf)), HDR + 64);
+			assert_int_equal(buf[HDR + 20], k & 0xff);
+		}
+	}
+}
+
 /* The level: raised once, and again at the EOI while a cause is pending. */
 static void test_interrupt(void **state)
 {
@@ -338,9 +402,9 @@ static void test_io_window(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_eeprom_mac), T(test_microwire), T(test_phy),
-		T(test_tx),	    T(test_tso),       T(test_rx),
-		T(test_interrupt),  T(test_hostile),   T(test_io_window),
+		T(test_eeprom_mac), T(test_microwire), T(test_phy),	  T(test_tx),
+		T(test_tso),	    T(test_rx),	       T(test_interrupt), T(test_hostile),
+		T(test_io_window),  T(test_still),     T(test_flicker),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

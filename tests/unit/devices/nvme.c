@@ -242,6 +242,84 @@ static void test_depth(void **state)
 	}
 }
 
+/* What is at the disk when bus mastering ends is done by then; what comes later waits, and both
+ * reasons must have ended. */
+static void test_still(void **state)
+{
+	struct ctl *c = *state;
+	struct nvme_cmd w = rw(1, 0, 8, DATA, 0), r = rw(2, 0, 8, DATA + 4096, 0);
+	uint8_t *back = ram(&c->r, DATA + 4096);
+
+	queues(c);
+	for (unsigned int i = 0; i < 30; i++) {
+		memset(ram(&c->r, DATA), (int)(i + 1), 4096);
+		put(c, &c->q, &w);
+		ring(c, &c->q);
+		if (i % 3 != 1)
+			devrig_master(&c->r, false);
+		if (i % 3)
+			assert_int_equal(c->r.dev->ops->quiesce(c->r.dev, true), 0);
+		assert_true(disk_ring_idle(c->n->ring));
+		memset(back, 0, 4096);
+		put(c, &c->q, &r);
+		ring(c, &c->q);
+		devrig_settle(&c->r);
+		if (i % 3 == 2)
+			devrig_master(&c->r, true);
+		devrig_settle(&c->r);
+		assert_int_equal(back[0], 0);
+		if (i % 3)
+			assert_int_equal(c->r.dev->ops->quiesce(c->r.dev, false), 0);
+		devrig_master(&c->r, true);
+		assert_int_equal(reap(c, &c->q, NULL, NULL), 0);
+		assert_int_equal(reap(c, &c->q, NULL, NULL), 0);
+		assert_int_equal(run(c, &c->q, r), 0);
+		assert_int_equal(back[4095], i + 1);
+	}
+}
+
+/* Set up, disabled and shut down without bus mastering. */
+static void test_no_master(void **state)
+{
+	struct ctl *c = *state;
+
+	devrig_master(&c->r, false);
+	wr(&c->r, NVME_CC, 0);
+	ready(c, 0);
+	enable(c);
+	ready(c, NVME_CSTS_RDY);
+	wr(&c->r, NVME_CC, 0x00464001);
+	for (unsigned int i = 0; i < WAIT_MS && (rd(&c->r, NVME_CSTS) & 0xc) != NVME_CSTS_SHUT; i++)
+		usleep(1000);
+	assert_int_equal(rd(&c->r, NVME_CSTS) & 0xc, NVME_CSTS_SHUT);
+	c->r.dev->ops->reset(c->r.dev);
+	enable(c);
+	ready(c, NVME_CSTS_RDY);
+	devrig_master(&c->r, true);
+	queues(c);
+}
+
+/* Bus mastering flickers while commands are put in. */
+static void test_flicker(void **state)
+{
+	struct ctl *c = *state;
+
+	queues(c);
+	for (unsigned int i = 0; i < 300; i++) {
+		struct nvme_cmd r = rw(2, i, 8, DATA + 4096ull * (i % 8), 0);
+
+		devrig_master(&c->r, i % 3);
+		put(c, &c->q, &r);
+		ring(c, &c->q);
+		devrig_master(&c->r, i % 5);
+		if (i % 6 != 5)
+			continue;
+		devrig_master(&c->r, true);
+		for (unsigned int k = 0; k < 6; k++)
+			assert_int_equal(reap(c, &c->q, NULL, NULL), 0);
+	}
+}
+
 static void test_zero_and_trim(void **state)
 {
 	struct ctl *c = *state;
@@ -425,7 +503,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_identify), T(test_read_write), T(test_depth),  T(test_zero_and_trim),
 		T(test_features), T(test_refusals),   T(test_events), T(test_shadow),
-		T(test_reset),	  T(test_bad_enable),
+		T(test_reset),	  T(test_bad_enable), T(test_still),  T(test_no_master),
+		T(test_flicker),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,6 +95,27 @@ static void test_decode_bits(void **state)
 	assert_int_equal(c->a.maps, v);
 }
 
+/* Told of changes only, and of that by a reset; not when it leaves. */
+static void test_master(void **state)
+{
+	struct ctx *c = *state;
+
+	assert_int_equal(c->a.masters, 0);
+	wr(c, 4, VM_PCI_CMD_MEM | VM_PCI_CMD_MASTER);
+	wr(c, 4, VM_PCI_CMD_IO | VM_PCI_CMD_MASTER);
+	assert_true(c->a.master);
+	assert_int_equal(c->a.masters, 1);
+	wr(c, 4, VM_PCI_CMD_IO);
+	assert_false(c->a.master);
+	wr(c, 4, VM_PCI_CMD_MASTER);
+	vm_pci_reset(c->m.pci);
+	assert_false(c->a.master);
+	assert_int_equal(c->a.masters, 4);
+	vm_pci_command(&c->a.fn, VM_PCI_CMD_MASTER);
+	vm_pci_detach(&c->a.fn);
+	assert_int_equal(c->a.masters, 5);
+}
+
 static void test_move(void **state)
 {
 	struct ctx *c = *state;
@@ -270,6 +291,7 @@ int main(void)
 		TEST(test_sizing),  TEST(test_decode_bits),	   TEST(test_move),
 		TEST(test_refused), TEST(test_refused_then_freed), TEST(test_64bit_halves),
 		TEST(test_io),	    TEST(test_map_fails),	   TEST(test_bad_bars),
+		TEST(test_master),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

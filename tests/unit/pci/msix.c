@@ -215,6 +215,38 @@ static void test_pending(void **state)
 	assert_int_equal(v, 0);
 }
 
+/* Without bus mastering nothing is sent, whatever else changes; it is pending, and comes later. */
+static void test_master(void **state)
+{
+	struct ctx *c = *state;
+	uint64_t commits, v;
+
+	vm_msix_master(c->m, false);
+	assert_int_equal(vm_irq_commits(c->vm->irqs), 0);
+	vm_msix_ctrl(c->m, ENABLE);
+	entry(c, 1, 0xfee00000, 0x41, 0);
+	assert_null(irqfd(c, 1));
+	signal_vec(c, 1);
+	assert_int_equal(vm_msix_pba_read(c->m, 0, 8, &v), VM_IO_OK);
+	assert_int_equal(v, 1 << 1);
+	vm_msix_master(c->m, true);
+	assert_non_null(irqfd(c, 1));
+	commits = vm_irq_commits(c->vm->irqs);
+	for (unsigned int i = 0; i < 10; i++) {
+		vm_msix_master(c->m, i & 1);
+		assert_int_equal(irqfd(c, 1) != NULL, i & 1);
+	}
+	/* The table of routes stays as it is, and so does what is connected. */
+	assert_int_equal(vm_irq_commits(c->vm->irqs), commits);
+	assert_int_equal(c->on[1], 1);
+	assert_int_equal(c->off[1], 0);
+	vm_msix_master(c->m, false);
+	vm_msix_reset(c->m);
+	vm_msix_ctrl(c->m, ENABLE);
+	entry(c, 2, 0xfee00000, 0x42, 0);
+	assert_null(irqfd(c, 2));
+}
+
 static void test_foreign_addresses(void **state)
 {
 	struct ctx *c = *state;
@@ -330,6 +362,7 @@ int main(void)
 		TEST(test_function_mask_is_one_commit),
 		TEST(test_move_live),
 		TEST(test_pending),
+		TEST(test_master),
 		TEST(test_foreign_addresses),
 		TEST(test_bad_accesses),
 		TEST(test_connecting_fails),

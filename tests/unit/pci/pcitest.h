@@ -16,7 +16,8 @@ struct testfn {
 	struct vm_pci_fn fn;
 	uint8_t cfg[4096];
 	struct vm_io_region io[6];
-	unsigned int maps, unmaps, resets;
+	unsigned int maps, unmaps, resets, masters;
+	bool master;
 	int fail_map;
 };
 
@@ -56,6 +57,15 @@ static inline void testfn_cfg_write(struct vm_pci_fn *f, unsigned int off, unsig
 static inline void testfn_reset(struct vm_pci_fn *f)
 {
 	container_of(f, struct testfn, fn)->resets++;
+}
+
+static inline void testfn_master(struct vm_pci_fn *f, bool on)
+{
+	struct testfn *t = container_of(f, struct testfn, fn);
+
+	BUG_ON(t->master == on);
+	t->master = on;
+	t->masters++;
 }
 
 static inline enum vm_io_result testfn_read(void *dev, uint64_t off, unsigned int len,
@@ -99,7 +109,8 @@ static inline void testfn_init(struct testfn *t, const char *name)
 {
 	static const struct vm_pci_fn_ops ops = { .cfg_read = testfn_cfg_read,
 						  .cfg_write = testfn_cfg_write,
-						  .reset = testfn_reset };
+						  .reset = testfn_reset,
+						  .master = testfn_master };
 
 	*t = (struct testfn){ .fn = { .name = name,
 				      .ops = &ops,

@@ -442,6 +442,7 @@ static void test_sweep_vectors(void **state)
 		t.v = &y->v;
 		assert_int_equal(vm_pci_setup(t.pci, NULL), 0);
 		vt_find(&t);
+		vt_master(&t, true);
 		fakesys_fail_nth(t.fs, n, -EMFILE);
 		vt_up(&t, ALL, 16);
 		for (unsigned int q = 0; q < TOY_QUEUES; q++)

@@ -56,6 +56,7 @@ static inline int toy_start(struct vio *v)
 		BUG_ON(v->q[i].enabled && vq_start(&q, &v->mem, &cfg));
 	}
 	t->starts++;
+	t->paused = false;
 	t->running = !t->start_rc;
 	return t->start_rc;
 }
@@ -73,7 +74,7 @@ static inline int toy_stop(struct vio *v)
 
 static inline int toy_queue_start(struct vio *v, unsigned int q)
 {
-	BUG_ON(!toy_of(v)->running || q >= v->nqueues);
+	BUG_ON(!toy_of(v)->running || toy_of(v)->paused || q >= v->nqueues);
 	toy_of(v)->queue_starts++;
 	return toy_of(v)->queue_start_rc;
 }

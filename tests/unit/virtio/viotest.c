@@ -117,10 +117,18 @@ void vt_find(struct viotest *t)
 	t->bar |= (uint64_t)vt_cfg(t, PCI_BASE_ADDRESS_0 + 4, 4) << 32;
 }
 
+void vt_master(struct viotest *t, bool on)
+{
+	vt_cfg_set(t, PCI_COMMAND, 2,
+		   (vt_cfg(t, PCI_COMMAND, 2) & ~PCI_COMMAND_MASTER) |
+			   (on ? PCI_COMMAND_MASTER : 0));
+}
+
 void vt_msix_on(struct viotest *t)
 {
 	unsigned int n = 1 + (vt_cfg(t, t->cap_msix + PCI_MSIX_FLAGS, 2) & PCI_MSIX_FLAGS_QSIZE);
 
+	vt_master(t, true);
 	vt_cfg_set(t, t->cap_msix + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
 	for (unsigned int i = 0; i < n; i++) {
 		vt_wr(t, t->msix_table + 16 * i, 4, 0xfee00000);

@@ -44,6 +44,8 @@ uint32_t vt_cfg(struct viotest *t, unsigned int off, unsigned int len);
 void vt_cfg_set(struct viotest *t, unsigned int off, unsigned int len, uint32_t val);
 /** vt_find() - what the capabilities say, at the BAR's present address. */
 void vt_find(struct viotest *t);
+/** vt_master() - Bus Master Enable; vt_msix_on(): with it, and all vectors unmasked. */
+void vt_master(struct viotest *t, bool on);
 void vt_msix_on(struct viotest *t);
 
 /* Registers, by offset in the BAR; vt_ok(): the result of an access too. */

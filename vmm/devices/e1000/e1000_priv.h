@@ -114,8 +114,9 @@ struct e1000 {
 	struct pci_cfg cfgspace;
 	char names[2][40];
 	bool attached, line;
-	uint32_t io_addr; /* of the I/O window (13.2.2) */
-	uint32_t ee_cmd;  /* microwire: what was clocked in so far */
+	unsigned int held; /* VM_HELD_* */
+	uint32_t io_addr;  /* of the I/O window (13.2.2) */
+	uint32_t ee_cmd;   /* microwire: what was clocked in so far */
 	unsigned int ee_bits, ee_out;
 	uint16_t eeprom[64], phy[32];
 
@@ -128,7 +129,8 @@ struct e1000 {
 
 	/* I/O thread */
 	struct ev_src *kick_src, *resample_src, *itr_timer;
-	bool up, rx_waits; /* rx_waits: a frame in rx_buf has no place yet */
+	bool up, still; /* still: guest memory is left alone, and all else stays as it is */
+	bool rx_waits;	/* a frame in rx_buf has no place yet */
 	uint64_t irq_ns;
 	struct e1000_ctx ctx;
 	uint8_t *tx_buf, *rx_buf;

@@ -87,8 +87,6 @@ static void fn_reset(struct vm_pci_fn *f)
 	cfg_init(of_fn(f));
 }
 
-static const struct vm_pci_fn_ops fn_ops = { cfg_read, cfg_write, fn_reset };
-
 /* ---- the I/O thread ---- */
 
 static void drain(struct e1000 *d, int fd)
@@ -189,6 +187,45 @@ void e1000_stop_rings(struct e1000 *d)
 void e1000_go(struct e1000 *d)
 {
 	vm_iothread_call(d->cfg.io, io_go, d);
+}
+
+/* ---- standing still ---- */
+
+static void io_hold(void *arg)
+{
+	struct e1000 *d = arg;
+
+	d->still = d->held;
+	if (d->up) {
+		e1000_tx(d);
+		e1000_rx(d);
+	}
+	/* A pin needs no bus mastering. */
+	if (!(d->held & VM_HELD_PAUSE)) {
+		e1000_irq_update(d);
+		return;
+	}
+	ev_del(d->itr_timer);
+	d->itr_timer = NULL;
+}
+
+static void hold(struct e1000 *d, unsigned int why, bool on)
+{
+	(void)vm_held(&d->held, why, on);
+	vm_iothread_call(d->cfg.io, io_hold, d);
+}
+
+static void fn_master(struct vm_pci_fn *f, bool on)
+{
+	hold(of_fn(f), VM_HELD_MASTER, !on);
+}
+
+static const struct vm_pci_fn_ops fn_ops = { cfg_read, cfg_write, fn_reset, fn_master };
+
+static int e1000_quiesce(struct vm_dev *dev, bool on)
+{
+	hold(of_dev(dev), VM_HELD_PAUSE, on);
+	return 0;
 }
 
 /* ---- life ---- */
@@ -292,6 +329,7 @@ static const struct vm_dev_ops e1000_dev_ops = {
 	.init = e1000_init,
 	.realize = e1000_realize,
 	.reset = e1000_reset,
+	.quiesce = e1000_quiesce,
 	.free = e1000_free,
 };
 
@@ -310,6 +348,8 @@ int e1000_new(struct sys *s, const char *id, const struct e1000_cfg *c, struct n
 	d->mac = c->mac;
 	d->end = end;
 	d->kick = d->irq = d->resample = -1;
+	d->held = VM_HELD_MASTER;
+	d->still = true;
 	*out = dev;
 	return 0;
 }

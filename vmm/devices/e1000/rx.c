@@ -243,7 +243,7 @@ void e1000_rx(struct e1000 *d)
 	uint32_t causes = 0;
 	unsigned int n;
 
-	if (!(e1000_get(d, E1000_RCTL) & RCTL_EN)) {
+	if (d->still || !(e1000_get(d, E1000_RCTL) & RCTL_EN)) {
 		want(d, false);
 		return;
 	}

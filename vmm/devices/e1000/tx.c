@@ -274,7 +274,7 @@ void e1000_tx(struct e1000 *d)
 	uint32_t size = e1000_ring_size(d, E1000_TDBAL), causes = 0, n = 0;
 	uint32_t head = e1000_get(d, E1000_TDH), tail = e1000_get(d, E1000_TDT);
 
-	if (!(e1000_get(d, E1000_TCTL) & TCTL_EN) || head >= size || tail >= size)
+	if (d->still || !(e1000_get(d, E1000_TCTL) & TCTL_EN) || head >= size || tail >= size)
 		return;
 	while (head != tail && n < BATCH) {
 		struct desc *slot = e1000_ring(d, E1000_TDBAL, head);

@@ -151,6 +151,7 @@ struct nvme {
 	unsigned int msix_cap;
 	char bar_name[48];
 	bool attached, shadow_kicks;
+	unsigned int held; /* VM_HELD_* */
 
 	/* shared */
 	atomic_uint csts;
@@ -167,7 +168,7 @@ struct nvme {
 	struct disk_info info;
 	unsigned int lba_shift;
 	struct ev_src *kick_src, *ring_src;
-	bool up;
+	bool up, still; /* still: guest memory is left alone, and all else stays as it is */
 	struct nvme_sq sq[NVME_QUEUES_MAX + 1];
 	struct nvme_cq cq[NVME_QUEUES_MAX + 1];
 	struct nvme_req *reqs, *free;
@@ -197,6 +198,8 @@ void nvme_enable(struct nvme *n, uint32_t aqa, uint64_t asq, uint64_t acq);
 void nvme_disable(struct nvme *n);
 /** nvme_run() - serve doorbells and completions until there is nothing to do. */
 void nvme_run(struct nvme *n);
+/** nvme_still() - leave guest memory alone, once what is at the disk is done; or go on. */
+void nvme_still(struct nvme *n, bool on);
 /** nvme_complete() - post the completion of a request and give the request back. */
 void nvme_complete(struct nvme_req *r, uint16_t status);
 /** nvme_req_get() - a request on the admin queue that no command stands for; NULL: none is left. */

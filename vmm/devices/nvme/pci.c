@@ -163,7 +163,32 @@ static void fn_reset(struct vm_pci_fn *f)
 	vm_msix_reset(n->msix);
 }
 
-static const struct vm_pci_fn_ops fn_ops = { cfg_read, cfg_write, fn_reset };
+static void io_hold(void *arg)
+{
+	struct nvme *n = arg;
+
+	nvme_still(n, n->held);
+}
+
+static void hold(struct nvme *n, unsigned int why, bool on)
+{
+	if (vm_held(&n->held, why, on))
+		vm_iothread_call(n->cfg.io, io_hold, n);
+}
+
+/* What the last completions are worth an interrupt for is sent before there are no more. */
+static void fn_master(struct vm_pci_fn *f, bool on)
+{
+	struct nvme *n = of_fn(f);
+
+	if (on)
+		vm_msix_master(n->msix, true);
+	hold(n, VM_HELD_MASTER, !on);
+	if (!on)
+		vm_msix_master(n->msix, false);
+}
+
+static const struct vm_pci_fn_ops fn_ops = { cfg_read, cfg_write, fn_reset, fn_master };
 
 /* The eventfd of a vector is the I/O thread's to write while the vector is in use. */
 static int vector_use(void *dev, unsigned int vec, bool on)
@@ -201,7 +226,7 @@ static void on_ring(void *arg, uint32_t events)
 
 	drain(disk_ring_fd(n->ring), n);
 	nvme_run(n);
-	if (!n->up) /* a shutdown's flush, or what a disable waits for */
+	if (!n->up || n->still) /* a shutdown's flush, or what a disable waits for */
 		disk_poll(n->ring);
 }
 
@@ -297,6 +322,7 @@ static int nvme_realize(struct vm_dev *d, struct err *e)
 		ret = vm_msix_new(n->irqs, n->cfg.queues + 1, &msix_ops, n, &n->msix);
 	if (ret)
 		return err_sys(e, ret, "cannot make %u interrupt vectors", n->cfg.queues + 1);
+	vm_msix_master(n->msix, false);
 	cfg_init(n);
 	return 0;
 }
@@ -307,6 +333,12 @@ static void nvme_reset(struct vm_dev *d)
 
 	vm_iothread_call(n->cfg.io, io_disable, n);
 	nvme_reset_regs(n);
+}
+
+static int nvme_quiesce(struct vm_dev *d, bool on)
+{
+	hold(of_dev(d), VM_HELD_PAUSE, on);
+	return 0;
 }
 
 static void reqs_free(struct nvme *n)
@@ -345,6 +377,7 @@ static const struct vm_dev_ops nvme_dev_ops = {
 	.init = nvme_init,
 	.realize = nvme_realize,
 	.reset = nvme_reset,
+	.quiesce = nvme_quiesce,
 	.free = nvme_free,
 };
 
@@ -362,6 +395,8 @@ int nvme_new(struct sys *s, const char *id, const struct nvme_cfg *c, struct vm_
 	n->cfg = *c;
 	n->sys = s;
 	n->kick = -1;
+	n->held = VM_HELD_MASTER;
+	n->still = true;
 	snprintf(n->serial, sizeof(n->serial), "%s", c->serial ? c->serial : id);
 	for (i = 0; i < ARRAY_SIZE(n->call); i++)
 		atomic_init(&n->call[i], -1);

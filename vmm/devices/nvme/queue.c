@@ -252,7 +252,7 @@ static unsigned int turn(struct nvme *n)
 
 void nvme_run(struct nvme *n)
 {
-	if (!n->up)
+	if (!n->up || n->still)
 		return;
 	do {
 		atomic_store(&n->awake, true);
@@ -263,6 +263,17 @@ void nvme_run(struct nvme *n)
 		 * doorbell_write() */
 		atomic_thread_fence(memory_order_seq_cst);
 	} while (n->up && turn(n));
+}
+
+void nvme_still(struct nvme *n, bool on)
+{
+	if (on && !n->still) {
+		disk_submit(n->ring);
+		disk_drain(n->ring);
+		interrupts(n);
+	}
+	n->still = on;
+	nvme_run(n);
 }
 
 /* ---- creation and deletion ---- */
