@@ -195,6 +195,8 @@ void bench_probe_stop(struct bench_probe *p);
 void bench_count(struct bench_probe *p, struct bench_counts *out);
 /** bench_count_stat() - of a "stat" answer's data: the exits and interrupts in it. */
 void bench_count_stat(const json_t *data, struct bench_counts *out);
+/** bench_page_size() - of the pages behind the guest's memory, by the text of /proc/PID/smaps. */
+int64_t bench_page_size(FILE *smaps, uint64_t memory);
 /** bench_count_delta() - what happened from a to b, into a sample. */
 void bench_count_delta(const struct bench_counts *a, const struct bench_counts *b,
 		       struct bench_sample *out);

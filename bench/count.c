@@ -228,32 +228,55 @@ static uint64_t smaps_kib(const char *line, const char *key)
 	return strncmp(line, key, n) ? 0 : strtoull(line + n, NULL, 10);
 }
 
+/* "7f12-7f34 rw-s 00000000 00:01 42 /memfd:ram": is it a mapping that others may share? */
+static bool smaps_shared(const char *line, bool *shared)
+{
+	char perms[5] = "";
+
+	if (sscanf(line, "%*x-%*x %4s", perms) != 1)
+		return false;
+	*shared = perms[3] == 's';
+	return true;
+}
+
 /*
- * The mapping as large as the guest's memory, or its largest piece: pages of a hugepage pool say so
- * in KernelPageSize; transparent ones are counted beside the mapping, and half of it will do.
+ * The guest's memory is the shared mapping of its size, or the largest piece of that: pages of a
+ * hugepage pool say so in KernelPageSize; transparent ones are counted beside the mapping, and half
+ * of it will do.
  */
-static int64_t page_size_of(pid_t pid, uint64_t memory)
+int64_t bench_page_size(FILE *smaps, uint64_t memory)
 {
 	uint64_t size = 0, page = 0, huge = 0;
 	int64_t found = BENCH_NONE;
-	char path[64], line[512];
+	bool shared = false;
+	char line[512];
+
+	while (fgets(line, sizeof(line), smaps)) {
+		if (smaps_shared(line, &shared)) {
+			size = page = huge = 0;
+			continue;
+		}
+		size += smaps_kib(line, "Size:");
+		page += smaps_kib(line, "KernelPageSize:");
+		huge += smaps_kib(line, "AnonHugePages:") + smaps_kib(line, "ShmemPmdMapped:");
+		if (shared && page && size >= memory / 2048 && !strncmp(line, "VmFlags:", 8))
+			found = huge > size / 2 ? (int64_t)MIB(2) : (int64_t)(page * 1024);
+	}
+	return found;
+}
+
+static int64_t page_size_of(pid_t pid, uint64_t memory)
+{
+	int64_t found = BENCH_NONE;
+	char path[64];
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/smaps", (int)pid);
 	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f)) {
-		if (smaps_kib(line, "Size:")) {
-			size = smaps_kib(line, "Size:");
-			huge = 0;
-		}
-		if (smaps_kib(line, "KernelPageSize:"))
-			page = smaps_kib(line, "KernelPageSize:");
-		huge += smaps_kib(line, "AnonHugePages:") + smaps_kib(line, "ShmemPmdMapped:");
-		if (size * 1024 >= memory / 2 && !strncmp(line, "VmFlags:", 8))
-			found = huge * 2 > size ? (int64_t)MIB(2) : (int64_t)page * 1024;
-	}
-	if (f)
+	if (f) {
+		found = bench_page_size(f, memory);
 		fclose(f);
+	}
 	return found;
 }
 

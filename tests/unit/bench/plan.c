@@ -386,89 +386,15 @@ static void test_after(void **state)
 	bench_result_free(&r);
 }
 
-/* ---- counters ---- */
-
-static const char *const stat_text[] = {
-	"{\"exits\":{\"pio\":100,\"mmio\":10,\"hlt\":0,\"total\":110},\"regions\":[{\"name\":"
-	"\"serial0\",\"reads\":30,\"writes\":60}],\"vcpus\":[{\"accel\":{\"exits\":200,\"halt_exits\":"
-	"1,\"irq_exits\":2,\"io_exits\":100,\"irq_injections\":5}}]}",
-	"{\"exits\":{\"pio\":125,\"mmio\":40,\"hlt\":1,\"total\":166},\"regions\":[{\"name\":"
-	"\"serial0\",\"reads\":35,\"writes\":80}],\"vcpus\":[{\"accel\":{\"exits\":300,\"halt_exits\":"
-	"5,\"irq_exits\":4,\"io_exits\":135,\"irq_injections\":8}}]}",
-};
-
-static int64_t exits(const struct bench_sample *s, const char *reason)
-{
-	size_t i;
-
-	for (i = 0; i < s->n_exit; i++)
-		if (!strcmp(s->exit[i].reason, reason))
-			return s->exit[i].count;
-	return -1;
-}
-
-static void test_counts(void **state)
-{
-	struct bench_counts c[2] = { 0 };
-	struct bench_result r;
-	struct bench_sample *s;
-	unsigned int i;
-
-	for (i = 0; i < 2; i++) {
-		json_t *o = json_loads(stat_text[i], 0, NULL);
-
-		assert_non_null(o);
-		bench_count_stat(o, &c[i]);
-		json_decref(o);
-	}
-	bench_result_init(&r, "", "");
-	s = bench_sample_add(
-		bench_column_add(bench_test_add(&r, "x", "x", BENCH_OPS, true), "m", "v"));
-	c[0].syscalls = BENCH_NONE;
-	c[0].instructions = 1000;
-	c[1].instructions = 7000;
-	bench_count_delta(&c[0], &c[1], s);
-	assert_true(s->exits_known);
-	assert_int_equal(exits(s, "pio"), 0); /* 25 more, 25 of them the serial port's */
-	assert_int_equal(exits(s, "mmio"), 30);
-	assert_int_equal(exits(s, "hlt"), 1);
-	assert_int_equal(exits(s, "kernel-pio"), 10);
-	assert_int_equal(exits(s, "kernel-halt"), 4);
-	assert_int_equal(exits(s, "kernel-irq"), 2);
-	assert_int_equal(exits(s, "kernel-other"), 100 - 56 - 10 - 4 - 2);
-	assert_int_equal(s->interrupts, 3);
-	assert_int_equal(s->syscalls, BENCH_NONE);
-	assert_int_equal(s->instructions, 6000);
-	bench_result_free(&r);
-}
-
-/* No work, less than none, or not known on one side: absent, never 0. */
-static void test_no_work(void **state)
-{
-	static const int64_t work[][2] = {
-		{ 5, 5 }, { 5, 4 }, { BENCH_NONE, 5 }, { 5, BENCH_NONE }, { BENCH_NONE, BENCH_NONE }
-	};
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(work); i++) {
-		struct bench_counts a = { .instructions = work[i][0] },
-				    b = { .instructions = work[i][1] };
-		struct bench_sample s = { 0 };
-
-		bench_count_delta(&a, &b, &s);
-		assert_int_equal(s.instructions, BENCH_NONE);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order),	   cmocka_unit_test(test_words),
-		cmocka_unit_test(test_only),	   cmocka_unit_test(test_sides),
-		cmocka_unit_test(test_args),	   cmocka_unit_test(test_before),
-		cmocka_unit_test(test_after),	   cmocka_unit_test(test_counts),
-		cmocka_unit_test(test_backend),	   cmocka_unit_test(test_hostile_args),
-		cmocka_unit_test(test_args_limit), cmocka_unit_test(test_qemu),
-		cmocka_unit_test(test_no_work),
+		cmocka_unit_test(test_order),	     cmocka_unit_test(test_words),
+		cmocka_unit_test(test_only),	     cmocka_unit_test(test_sides),
+		cmocka_unit_test(test_args),	     cmocka_unit_test(test_before),
+		cmocka_unit_test(test_after),	     cmocka_unit_test(test_backend),
+		cmocka_unit_test(test_hostile_args), cmocka_unit_test(test_args_limit),
+		cmocka_unit_test(test_qemu),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
