@@ -120,13 +120,15 @@ int sriov_vf_create(struct sriov *c, struct sriov_journal *j, const char *what, 
 static int find_nth(struct sriov *c, const char *what, const char *slash, struct sriov_fn *out,
 		    struct err *e)
 {
-	char name[SRIOV_NAME_MAX], rest;
+	char name[SRIOV_NAME_MAX];
 	struct sriov_pf pf;
 	unsigned int n;
 	struct bdf b;
-	int rc;
+	int rc, end = 0;
 
-	if ((size_t)(slash - what) >= sizeof(name) || sscanf(slash + 1, "%u%c", &n, &rest) != 1)
+	/* Five digits at most: a longer number would wrap, and name another VF. */
+	if ((size_t)(slash - what) >= sizeof(name) || sscanf(slash + 1, "%5u%n", &n, &end) != 1 ||
+	    slash[1 + end])
 		return err_set(e, -EINVAL,
 			       "'%s' is no VF: give its PCI address, its interface, or PF/N", what);
 	memcpy(name, what, (size_t)(slash - what));

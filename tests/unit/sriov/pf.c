@@ -94,6 +94,9 @@ static void vfs(void **state)
 	assert_int_equal(sriov_vf_find(&p->c, "eth0/3", &fn, &e), -ENODEV);
 	assert_has(e.text, "has no VF 3, it has 3");
 	assert_int_equal(sriov_vf_find(&p->c, "eth0/2x", &fn, &e), -EINVAL);
+	/* 2^32: no VF 0 */
+	assert_int_equal(sriov_vf_find(&p->c, "eth0/4294967296", &fn, &e), -EINVAL);
+	assert_int_equal(sriov_vf_find(&p->c, "eth0/65536", &fn, &e), -ENODEV);
 	assert_int_equal(sriov_vf_find(&p->c, "eth0", &fn, &e), -EINVAL);
 	world_free(w);
 }
