@@ -29,7 +29,7 @@ struct sriov_journal {
 	int fd;
 	size_t len, cap;
 	unsigned int group; /* last one given out */
-	bool broken;
+	bool broken, fresh; /* fresh: it was found without a first line */
 	struct sriov_record rec;
 };
 
@@ -256,6 +256,7 @@ static int load(struct sriov_journal *j, struct err *e)
 	j->cap = j->rec.n;
 	for (size_t i = 0; i < j->rec.n; i++)
 		j->group = MAX(j->group, j->rec.step[i].group);
+	j->fresh = !good;
 	return good ? 0 : write_header(j, e);
 }
 
@@ -290,8 +291,9 @@ static int journal_open(struct sriov *c, const struct sriov_owner *o, int flags,
 	rc = open_locked(j, flags, e);
 	if (!rc) {
 		rc = load(j, e);
-		/* A file that we made and could not fill would only be in the way. */
-		if (rc && (flags & O_CREAT) && !j->rec.n && rc != -EBADMSG && rc != -EFBIG)
+		/* A file that we made and could not fill would only be in the way; one that could
+		 * not be read may hold anything. */
+		if (rc && (flags & O_CREAT) && j->fresh)
 			sys_unlink(c->sys, j->path);
 	}
 	if (rc) {

@@ -255,6 +255,34 @@ static void failed_append(void **state)
 	world_free(w);
 }
 
+/* A journal that cannot be read now, for want of memory or for a bad disk, is not thrown away. */
+static void failed_read(void **state)
+{
+	static const char path[] = "/run/sluice/admin.0.0.journal";
+	bool done = false;
+
+	for (unsigned int n = 1; !done; n++) {
+		struct world *w = world_new();
+		struct proc *p = world_proc(w, 100);
+		const struct sriov_step st = a_step();
+		struct sriov_journal *j;
+		struct err e = { 0 };
+
+		assert_ok(sriov_journal_open_admin(&p->c, "admin", &j, &e), e);
+		assert_ok(sriov_journal_add(j, &st, &e), e);
+		sriov_journal_close(j);
+		fakesys_fail_nth(w->f, n, -EIO);
+		if (!sriov_journal_open_admin(&p->c, "admin", &j, &e))
+			sriov_journal_close(j);
+		done = !fakesys_failed(w->f);
+		fakesys_fail_nth(w->f, 0, 0);
+		if (!fakesys_get(w->f, path))
+			fail_msg("call %u failed, and the journal is gone", n);
+		assert_int_equal(proc_fds(p), 0);
+		world_free(w);
+	}
+}
+
 static void restore_by_name(void **state)
 {
 	struct world *w = world_new();
@@ -279,7 +307,7 @@ int main(void)
 		cmocka_unit_test(big_texts),	   cmocka_unit_test(write_and_read),
 		cmocka_unit_test(owner_names),	   cmocka_unit_test(liveness),
 		cmocka_unit_test(unreadable),	   cmocka_unit_test(failed_append),
-		cmocka_unit_test(restore_by_name),
+		cmocka_unit_test(restore_by_name), cmocka_unit_test(failed_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
