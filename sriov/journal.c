@@ -100,19 +100,29 @@ int sriov_journal_slurp(struct sys *s, int fd, char **text, size_t *len)
 
 /* ---- writing ---- */
 
+/* One line, its newline in place of the NUL; takes the reference of o. NULL: memory is out. */
+static char *line_of(json_t *o, size_t *n)
+{
+	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+
+	json_decref(o);
+	*n = text ? strlen(text) : 0;
+	if (text)
+		text[(*n)++] = '\n';
+	return text;
+}
+
 /* Appends a line and syncs; the line is not there when it fails. Takes the reference of o. */
 static int append(struct sriov_journal *j, json_t *o, struct err *e)
 {
 	/* One write of one line: a reader sees it whole, or cut at the end of the file. */
-	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
-	size_t n = text ? strlen(text) : 0;
+	size_t n;
+	char *text = line_of(o, &n);
 	int rc = text ? 0 : -ENOMEM;
 
-	json_decref(o);
 	if (!rc && j->broken)
 		rc = -EIO;
 	if (!rc) {
-		text[n++] = '\n'; /* in place of the NUL */
 		rc = sys_write_all(j->c->sys, j->fd, text, n);
 		if (!rc)
 			rc = sys_fsync(j->c->sys, j->fd);
@@ -125,14 +135,27 @@ static int append(struct sriov_journal *j, json_t *o, struct err *e)
 	return rc ? err_sys(e, rc, "cannot write the journal %s", j->path) : 0;
 }
 
-static int write_header(struct sriov_journal *j, struct err *e)
+static json_t *header_json(const struct sriov_owner *o)
 {
-	const struct sriov_owner *o = &j->rec.owner;
+	return json_pack("{s:I, s:s, s:I, s:I}", "sluice-journal", (json_int_t)1, "owner", o->name,
+			 "pid", (json_int_t)o->pid, "start", (json_int_t)o->start);
+}
 
-	return append(j,
-		      json_pack("{s:I, s:s, s:I, s:I}", "sluice-journal", (json_int_t)1, "owner",
-				o->name, "pid", (json_int_t)o->pid, "start", (json_int_t)o->start),
-		      e);
+static json_t *step_json(const struct sriov_step *st)
+{
+	char fn[BDF_STRLEN], pf[BDF_STRLEN];
+	json_t *o;
+
+	o = json_pack("{s:s, s:I, s:s, s:s, s:I, s:s, s:s}", "step", sriov_step_name(st->kind),
+		      "group", (json_int_t)st->group, "fn", bdf_format(fn, st->fn), "pf",
+		      bdf_format(pf, st->pf), "vf", (json_int_t)st->vfn, "prior", st->prior, "ours",
+		      st->ours);
+	if (o && st->kind == SRIOV_STEP_BIND &&
+	    json_object_set_new(o, "override", json_string(st->prior_override))) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
 }
 
 static int keep(struct sriov_journal *j, const struct sriov_step *st, struct err *e)
@@ -151,27 +174,27 @@ static int keep(struct sriov_journal *j, const struct sriov_step *st, struct err
 	return 0;
 }
 
+/* A reader refuses what is larger, and then nothing of it would ever be undone. */
+static bool is_full(const struct sriov_journal *j)
+{
+	return j->rec.n >= JOURNAL_STEPS_MAX ||
+	       j->len + JOURNAL_LINE_MAX + JOURNAL_STEPS_MAX * JOURNAL_MARK_MAX > JOURNAL_MAX;
+}
+
 int sriov_journal_add(struct sriov_journal *j, const struct sriov_step *st, struct err *e)
 {
-	char fn[BDF_STRLEN], pf[BDF_STRLEN];
-	json_t *o;
 	int rc;
 
 	BUG_ON(!sriov_step_value_ok(st->kind, st->prior) ||
 	       !sriov_step_value_ok(st->kind, st->ours));
+	if (is_full(j))
+		return err_set(e, -ENOSPC,
+			       "the journal %s is full: give back what is no longer needed "
+			       "('sluice vf release')",
+			       j->path);
 	rc = keep(j, st, e);
-	if (rc)
-		return rc;
-	o = json_pack("{s:s, s:I, s:s, s:s, s:I, s:s, s:s}", "step", sriov_step_name(st->kind),
-		      "group", (json_int_t)st->group, "fn", bdf_format(fn, st->fn), "pf",
-		      bdf_format(pf, st->pf), "vf", (json_int_t)st->vfn, "prior", st->prior, "ours",
-		      st->ours);
-	if (o && st->kind == SRIOV_STEP_BIND &&
-	    json_object_set_new(o, "override", json_string(st->prior_override))) {
-		json_decref(o);
-		o = NULL;
-	}
-	rc = append(j, o, e);
+	if (!rc)
+		rc = append(j, step_json(st), e);
 	if (!rc)
 		j->rec.step[j->rec.n++].undone = false;
 	return rc;
@@ -257,7 +280,86 @@ static int load(struct sriov_journal *j, struct err *e)
 	for (size_t i = 0; i < j->rec.n; i++)
 		j->group = MAX(j->group, j->rec.step[i].group);
 	j->fresh = !good;
-	return good ? 0 : write_header(j, e);
+	return good ? 0 : append(j, header_json(&j->rec.owner), e);
+}
+
+/* All lines of a record in one piece. */
+static char *text_of(const struct sriov_record *r, size_t *len)
+{
+	char *all = NULL, *grown, *text;
+	size_t n;
+
+	*len = 0;
+	for (size_t i = 0; i <= r->n; i++) {
+		text = line_of(i ? step_json(&r->step[i - 1]) : header_json(&r->owner), &n);
+		grown = text ? realloc(all, *len + n) : NULL;
+		if (!grown) {
+			free(text);
+			free(all);
+			return NULL;
+		}
+		all = grown;
+		memcpy(all + *len, text, n);
+		*len += n;
+		free(text);
+	}
+	return all;
+}
+
+/* A file of a name that is no journal's, with the lock and the text that the journal shall have. */
+static int write_new(struct sriov_journal *j, const char *path, const char *text, size_t len)
+{
+	struct sys *s = j->c->sys;
+	int rc, fd;
+
+	fd = sys_open(s, path, O_RDWR | O_APPEND | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+		      0600);
+	if (fd < 0)
+		return fd;
+	rc = sys_flock(s, fd, LOCK_EX | LOCK_NB);
+	if (!rc)
+		rc = sys_write_all(s, fd, text, len);
+	if (!rc)
+		rc = sys_fsync(s, fd);
+	if (!rc)
+		rc = sys_rename(s, path, j->path);
+	if (rc) {
+		sys_unlink(s, path);
+		sys_close(s, &fd);
+	}
+	return rc ? rc : fd;
+}
+
+#define COMPACT_FROM 64 /* steps: below, there is nothing to be gained */
+
+/*
+ * Puts a shorter journal in the place of a long one, by rename: a crash finds the one or the other.
+ * Those who wait for the lock of the old file find that the path is another one. A failure is no
+ * harm, the old one goes on.
+ */
+static void shorten(struct sriov_journal *j)
+{
+	struct sriov_record r = { 0 };
+	char path[PATH_MAX + 8], *text;
+	size_t len;
+	int fd;
+
+	if (j->rec.n < COMPACT_FROM || sriov_record_compact(&j->rec, &r))
+		return;
+	text = r.n <= j->rec.n / 2 ? text_of(&r, &len) : NULL;
+	snprintf(path, sizeof(path), "%s.new", j->path);
+	fd = text ? write_new(j, path, text, len) : -ENOMEM;
+	free(text);
+	if (fd < 0) {
+		sriov_record_free(&r);
+		return;
+	}
+	sys_close(j->c->sys, &j->fd);
+	sriov_record_free(&j->rec);
+	j->fd = fd;
+	j->rec = r;
+	j->cap = r.n;
+	j->len = len;
 }
 
 static struct sriov_journal *journal_new(struct sriov *c, const struct sriov_owner *o)
@@ -340,7 +442,11 @@ int sriov_journal_open_admin(struct sriov *c, const char *name, struct sriov_jou
 
 	if (!rc)
 		rc = sriov_dir_make(c, e);
-	return rc ? rc : journal_open(c, &o, O_CREAT, out, e);
+	if (!rc)
+		rc = journal_open(c, &o, O_CREAT, out, e);
+	if (!rc)
+		shorten(*out);
+	return rc;
 }
 
 int sriov_journal_adopt(struct sriov *c, const struct sriov_owner *o, struct sriov_journal **out,

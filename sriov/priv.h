@@ -43,6 +43,11 @@ int sriov_proc(struct sriov *c, pid_t pid, uint64_t *start, bool *running) __mus
 const char *sriov_step_name(enum sriov_step_kind k);
 /* -EINVAL when the word is no step. */
 int sriov_step_kind(const char *name, enum sriov_step_kind *out) __must_check;
+/* One that all who have a VF of the PF share? */
+static inline bool sriov_step_of_pf(const struct sriov_step *st)
+{
+	return st->kind == SRIOV_STEP_AUTOPROBE || st->kind == SRIOV_STEP_NUMVFS;
+}
 /* Is the text a value of such a step? What comes from a file is not used without this. */
 bool sriov_step_value_ok(enum sriov_step_kind k, const char *text);
 bool sriov_owner_name_ok(const char *name);
@@ -72,6 +77,11 @@ struct sriov_undo {
 int sriov_undo_group(struct sriov_undo *u, unsigned int group, struct err *e) __must_check;
 int sriov_undo_all(struct sriov_undo *u, struct err *e) __must_check;
 
+/* ---- compact.c ---- */
+
+/* The steps of r that are left to undo, as few as will do; -ENOMEM. sriov_record_free() frees. */
+int sriov_record_compact(const struct sriov_record *r, struct sriov_record *out) __must_check;
+
 /* ---- own.c ---- */
 
 /* Who of all owners has taken the function (a USE step that is left)? NULL: nobody. */
@@ -83,7 +93,12 @@ char *sriov_owner_label(char buf[SRIOV_LABEL_MAX], const struct sriov_owner_info
 
 /* ---- journal.c ---- */
 
-#define JOURNAL_MAX (1U << 20)
+/* What a reader takes, and so what a writer keeps to. A mark is short, and may always be written.
+ */
+#define JOURNAL_MAX	  (1U << 20)
+#define JOURNAL_STEPS_MAX 4096
+#define JOURNAL_LINE_MAX  1024
+#define JOURNAL_MARK_MAX  32
 
 /* NAME.PID.START.journal and back; -EINVAL for any other name. */
 int sriov_journal_name_parse(const char *file, struct sriov_owner *out) __must_check;

@@ -16,9 +16,6 @@
 #include <string.h>
 #include "sriov/priv.h"
 
-#define LINE_MAX_LEN 1024
-#define STEPS_MAX    4096
-
 struct parse {
 	struct sriov_record rec;
 	size_t cap;
@@ -68,8 +65,8 @@ static int grow(struct parse *p)
 
 	if (p->rec.n < p->cap)
 		return 0;
-	if (p->rec.n >= STEPS_MAX)
-		return err_set(p->e, -EFBIG, "more than %d steps", STEPS_MAX);
+	if (p->rec.n >= JOURNAL_STEPS_MAX)
+		return err_set(p->e, -EFBIG, "more than %d steps", JOURNAL_STEPS_MAX);
 	s = realloc(p->rec.step, cap * sizeof(*s));
 	if (!s)
 		return err_set(p->e, -ENOMEM, "out of memory");
@@ -125,7 +122,7 @@ static int line(struct parse *p, const char *text, size_t len)
 	int rc;
 
 	p->line++;
-	if (len > LINE_MAX_LEN)
+	if (len > JOURNAL_LINE_MAX)
 		return bad(p, "it is too long");
 	o = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
 	if (!json_is_object(o))

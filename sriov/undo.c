@@ -19,11 +19,6 @@
 #include "sriov/bind.h"
 #include "sriov/priv.h"
 
-static bool is_pf_step(const struct sriov_step *st)
-{
-	return st->kind == SRIOV_STEP_AUTOPROBE || st->kind == SRIOV_STEP_NUMVFS;
-}
-
 static bool is_nvme_step(const struct sriov_step *st)
 {
 	return st->kind == SRIOV_STEP_NVME_STATE || st->kind == SRIOV_STEP_NVME_VQ ||
@@ -33,7 +28,7 @@ static bool is_nvme_step(const struct sriov_step *st)
 /* 1: gone, 0: there. A secondary controller is there as long as its primary is, VF or no VF. */
 static int gone(struct sriov *c, const struct sriov_step *st)
 {
-	bool own = is_pf_step(st) || is_nvme_step(st) || bdf_eq(st->fn, st->pf);
+	bool own = sriov_step_of_pf(st) || is_nvme_step(st) || bdf_eq(st->fn, st->pf);
 	char b[BDF_STRLEN], path[64];
 	struct bdf vf;
 	struct stat sb;
@@ -180,7 +175,8 @@ static bool guest_may_change(const struct sriov_undo *u, const struct sriov_step
 	const struct sriov_record *r = sriov_journal_record(u->j);
 
 	for (size_t i = 0; i < r->n && st->kind == SRIOV_STEP_MAC; i++)
-		if (r->step[i].kind == SRIOV_STEP_TRUST && r->step[i].group == st->group &&
+		if (r->step[i].kind == SRIOV_STEP_TRUST && bdf_eq(r->step[i].fn, st->fn) &&
+		    (r->step[i].group == st->group || !r->step[i].undone) &&
 		    !strcmp(r->step[i].ours, "1"))
 			return true;
 	return false;
@@ -221,7 +217,7 @@ static int undo_step(struct sriov_undo *u, const struct sriov_step *st, struct e
 	if (rc)
 		return 0;
 	/* The others have a copy: from here on it is their concern. */
-	rc = is_pf_step(st) ? shared(u, st, e) : 0;
+	rc = sriov_step_of_pf(st) ? shared(u, st, e) : 0;
 	if (rc)
 		return rc < 0 ? rc : 0;
 	if (st->kind == SRIOV_STEP_BIND) {
@@ -291,7 +287,7 @@ static bool waits(const struct sriov_record *r, size_t i)
 {
 	const struct sriov_step *st = &r->step[i];
 
-	for (size_t k = i + 1; k < r->n && !is_pf_step(st); k++)
+	for (size_t k = i + 1; k < r->n && !sriov_step_of_pf(st); k++)
 		if (!r->step[k].undone && bdf_eq(r->step[k].fn, st->fn) &&
 		    (r->step[k].kind == st->kind ||
 		     (is_nvme_step(&r->step[k]) && is_nvme_step(st))))
@@ -314,7 +310,7 @@ static int undo_locked(struct sriov_undo *u, unsigned int group, bool uses, stru
 		if (!rc && waits(sriov_journal_record(u->j), i))
 			rc = err_set(&one, -EBUSY, "the %s was changed again later",
 				     sriov_step_name(st.kind));
-		if (!rc && !uses && !is_pf_step(&st))
+		if (!rc && !uses && !sriov_step_of_pf(&st))
 			rc = later_claim(u, &st, &one);
 		if (!rc)
 			rc = undo_step(u, &st, &one);

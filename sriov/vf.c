@@ -162,8 +162,20 @@ int sriov_vf_find(struct sriov *c, const char *what, struct sriov_fn *out, struc
 	return 0;
 }
 
+/* Did a group change nothing but take its share in the PF's steps? */
+static bool changed_nothing(const struct setup *t)
+{
+	const struct sriov_record *r = sriov_journal_record(t->j);
+
+	for (size_t i = 0; i < r->n; i++)
+		if (r->step[i].group == t->base.group && !sriov_step_of_pf(&r->step[i]))
+			return false;
+	return true;
+}
+
 static int do_apply(struct setup *t, void *arg, struct err *e)
 {
+	struct sriov_undo u = { .c = t->c, .j = t->j, .have_pf_lock = true };
 	struct sriov_owner_info *o = NULL;
 	size_t n = 0;
 	int rc;
@@ -175,6 +187,9 @@ static int do_apply(struct setup *t, void *arg, struct err *e)
 		rc = setup_inherit(t, o, n, e);
 	if (!rc)
 		rc = setup_net(t, arg, e);
+	/* All was so already: a share that nothing goes with would only make the journal long. */
+	if (!rc && changed_nothing(t))
+		rc = sriov_undo_group(&u, t->base.group, e);
 	sriov_owners_free(o, n);
 	return rc;
 }

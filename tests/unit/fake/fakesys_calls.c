@@ -242,6 +242,20 @@ static int fs_fallocate(struct sys *s, int fd, int mode, off_t off, off_t len)
 	return fakesys_tick(fakesys_fs_of(s));
 }
 
+/* Descriptors belong to files, not to names. */
+static void fds_follow(struct fakesys *f, const char *from, const char *to)
+{
+	for (unsigned int i = 0; i < FDS; i++) {
+		struct fd *d = f->fd[i];
+		bool moved = d && d->open && d->path && !strcmp(d->path, from);
+
+		if (!moved && !(d && d->open && d->path && !strcmp(d->path, to)))
+			continue;
+		free(d->path);
+		d->path = fakesys_need(strdup(moved ? to : "a file without a name"));
+	}
+}
+
 static int fs_rename(struct sys *s, const char *from, const char *to)
 {
 	struct fakesys *f = fakesys_fs_of(s);
@@ -255,6 +269,7 @@ static int fs_rename(struct sys *s, const char *from, const char *to)
 	fakesys_node_put(f, to, n->kind, text, strlen(text));
 	free(text);
 	fakesys_del(f, from);
+	fds_follow(f, from, to);
 	return 0;
 }
 

@@ -113,6 +113,23 @@ static int p_unlink(struct sys *s, const char *path)
 	return change(of(s)) ? sys_unlink(real(of(s)), path) : -EIO;
 }
 
+/* Open files keep their locks under the new name, or under none. */
+static int p_rename(struct sys *s, const char *from, const char *to)
+{
+	int rc = change(of(s)) ? sys_rename(real(of(s)), from, to) : -EIO;
+
+	for (struct proc *q = of(s)->w->procs; q && !rc; q = q->next)
+		for (unsigned int i = 0; i < q->nfds; i++) {
+			char *path = q->fd[i].path;
+
+			if (!strcmp(path, to))
+				strcpy(path, "no name");
+			else if (!strcmp(path, from))
+				snprintf(path, sizeof(q->fd[i].path), "%s", to);
+		}
+	return rc;
+}
+
 static int p_mkdir(struct sys *s, const char *path, mode_t mode)
 {
 	return change(of(s)) ? sys_mkdir(real(of(s)), path, mode) : -EIO;
@@ -210,6 +227,7 @@ struct proc *world_proc(struct world *w, pid_t pid)
 		.sendmsg = p_sendmsg,
 		.ftruncate = p_ftruncate,
 		.unlink = p_unlink,
+		.rename = p_rename,
 		.mkdir = p_mkdir,
 		.fsync = p_fsync,
 		.read = p_read,
