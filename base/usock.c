@@ -26,25 +26,26 @@ static int new_socket(struct sys *s, struct err *e)
 }
 
 /* A socket file whose owner is gone may be replaced; one that answers, or another file, may not. */
-static int clear_stale(struct sys *s, const struct sockaddr_un *a, struct err *e)
+int usock_vacate(struct sys *s, const char *path, struct err *e)
 {
+	struct sockaddr_un a;
 	struct stat st;
-	int fd, ret;
+	int fd, ret = addr_of(&a, path, e);
 
-	if (sys_stat(s, a->sun_path, &st))
-		return 0;
+	if (ret || sys_stat(s, path, &st))
+		return ret;
 	if (!S_ISSOCK(st.st_mode))
-		return err_set(e, -EADDRINUSE, "%s exists and is no socket", a->sun_path);
+		return err_set(e, -EADDRINUSE, "%s exists and is no socket", path);
 	/* Not blocking: a process that hangs with a full backlog uses it all the same. */
 	fd = new_socket(s, e);
 	if (fd < 0)
 		return fd;
-	ret = sys_connect(s, fd, (const struct sockaddr *)a, sizeof(*a));
+	ret = sys_connect(s, fd, (struct sockaddr *)&a, sizeof(a));
 	sys_close(s, &fd);
 	if (ret != -ECONNREFUSED)
-		return err_set(e, -EADDRINUSE, "%s is in use by another process", a->sun_path);
-	ret = sys_unlink(s, a->sun_path);
-	return ret ? err_sys(e, ret, "cannot remove %s", a->sun_path) : 0;
+		return err_set(e, -EADDRINUSE, "%s is in use by another process", path);
+	ret = sys_unlink(s, path);
+	return ret ? err_sys(e, ret, "cannot remove %s", path) : 0;
 }
 
 int usock_listen(struct sys *s, const char *path, int backlog, struct err *e)
@@ -54,7 +55,7 @@ int usock_listen(struct sys *s, const char *path, int backlog, struct err *e)
 	mode_t old;
 
 	if (!ret)
-		ret = clear_stale(s, &a, e);
+		ret = usock_vacate(s, path, e);
 	if (ret)
 		return ret;
 	fd = new_socket(s, e);

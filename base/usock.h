@@ -14,6 +14,9 @@
  * is in use, or another file, is -EADDRINUSE. */
 int usock_listen(struct sys *s, const char *path, int backlog, struct err *e) __must_check;
 
+/** usock_vacate() - what usock_listen() does first, for whoever binds to path by other means. */
+int usock_vacate(struct sys *s, const char *path, struct err *e) __must_check;
+
 /** usock_connect() - -EAGAIN: the listener's backlog is full. */
 int usock_connect(struct sys *s, const char *path, struct err *e) __must_check;
 

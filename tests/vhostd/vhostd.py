@@ -24,11 +24,13 @@ def wait(what, fn, seconds=30):
 
 
 class Vhostd:
-    def __init__(self, folder, *args, memory=("--no-huge", "--memory", "96", "--mbufs", "8192")):
+    def __init__(self, folder, *args, memory=("--no-huge", "--memory", "96", "--mbufs", "8192"), ready=True):
         self.control = os.path.join(folder, "control")
         self.log = open(os.path.join(folder, "vhostd.log"), "w", encoding="utf-8")
         self.p = subprocess.Popen([VHOSTD, *memory, "--control", self.control, *args],
                                   stdout=self.log, stderr=subprocess.STDOUT)
+        if not ready:
+            return
         wait("the control socket", lambda: self.p.poll() is not None or os.path.exists(self.control))
         assert self.p.poll() is None, "sluice-vhostd ended: " + self.text()[-600:]
 
@@ -62,7 +64,8 @@ class Vhostd:
     def kill(self):
         self.p.kill()
         self.p.wait()
-        os.unlink(self.control)
+        if os.path.exists(self.control):
+            os.unlink(self.control)
 
     def end(self):
         if self.p.poll() is None:

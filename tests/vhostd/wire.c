@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Two wires of emulated cards, on two ports of a switch: test-wire SOCKET SOCKET
+ * Two wires of emulated cards, on two ports of a switch: test-wire SOCKET SOCKET [watch]
  * Frames from the first come out of the second as they were; a checksum and a large send that are
  * left to the switch are done there. Then again for each line on stdin: the switch was restarted.
+ * With "watch": frames go both ways until stdin ends; printed is, with the time, when they get
+ * through again.
  */
 #include <errno.h>
 #include <linux/virtio_net.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -258,6 +261,46 @@ static void meet(struct wire *a, struct wire *b)
 		;
 }
 
+/* One frame; true: some came out at the other end. */
+static bool pass(struct wire *from, struct wire *to, uint8_t a, uint8_t b)
+{
+	ethernet(from, b, a, 0x88b5);
+	memset(from->buf + HDR + ETH, 0, 60);
+	from->len = HDR + 60;
+	vm_iothread_call(from->io, do_send, from);
+	return take(to, 0);
+}
+
+static uint64_t connections(struct wire *w)
+{
+	struct vu_dev_info i;
+
+	vu_end_info(w->end, &i);
+	return i.state == VU_CONNECTED ? i.connects : 0;
+}
+
+static void watch(struct wire *a, struct wire *b)
+{
+	struct pollfd p = { .fd = 0, .events = POLLIN };
+	uint64_t was[2] = { 0 }, now[2];
+	unsigned int through = 0;
+
+	while (poll(&p, 1, 1) == 0) {
+		now[0] = connections(a);
+		now[1] = connections(b);
+		if (now[0] != was[0] || now[1] != was[1])
+			through = 0;
+		memcpy(was, now, sizeof(was));
+		if (!now[0] || !now[1] || through == 3)
+			continue;
+		through |= pass(a, b, 1, 2) | pass(b, a, 2, 1) << 1;
+		if (through != 3)
+			continue;
+		printf("%.3f\n", (double)sys_now_ns(sys_host()) / 1e9);
+		fflush(stdout);
+	}
+}
+
 static void a_round(struct wire *a, struct wire *b)
 {
 	meet(a, b);
@@ -291,13 +334,16 @@ int main(int argc, char **argv)
 	struct vm_iothread *io;
 	char line[16];
 
-	check(argc == 3, "two sockets are wanted");
+	check(argc == 3 || argc == 4, "two sockets are wanted");
 	check(!vm_iothread_new(sys_host(), "io", &io, NULL), "no thread");
 	wire_up(&w[0], io, argv[1]);
 	wire_up(&w[1], io, argv[2]);
-	do
-		a_round(&w[0], &w[1]);
-	while (fgets(line, sizeof(line), stdin));
+	if (argc == 4)
+		watch(&w[0], &w[1]);
+	else
+		do
+			a_round(&w[0], &w[1]);
+		while (fgets(line, sizeof(line), stdin));
 	for (unsigned int i = 0; i < 2; i++) {
 		vm_iothread_call(io, do_stop, &w[i]);
 		net_end_free(w[i].end);

@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """An emulated card's wire on sluice-vhostd: wire.py BUILD-ROOT.
 
-Frames, a checksum and a large send between two ports of the switch, which is killed and comes back in between; a port that
-offers no offloads is refused with the reason.
+Frames, a checksum and a large send between two ports of the switch, which is killed and comes back in between; the switch is
+killed at random moments, also while it comes up; a port that offers no offloads is refused with the reason.
 """
 import os
+import queue
+import random
 import subprocess
 import tempfile
+import threading
+import time
 
 from vhostd import BUILD, SLUICE, Vhostd
 
@@ -40,6 +44,34 @@ def frames(folder):
     d.end()
 
 
+def kills(folder):
+    """Frames go through after each return, and do not have to wait for librte_vhost's next look at its sockets, which takes
+    a second: of several returns the fastest is well below that."""
+    took = []
+    times = queue.SimpleQueue()
+    with subprocess.Popen([PROGRAM, f"{folder}/a", f"{folder}/b", "watch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as p:
+        reader = threading.Thread(target=lambda: [times.put(float(line)) for line in p.stdout])
+        reader.start()
+        try:
+            for i in range(16):
+                start = time.monotonic()
+                d = Vhostd(folder, *ports(folder), ready=i % 2 == 0)
+                if i % 2:
+                    time.sleep(random.random() / 2)
+                else:
+                    back = time.monotonic()
+                    through = times.get(timeout=20)
+                    while through < start:
+                        through = times.get(timeout=20)
+                    took.append(through - back)
+                d.kill()
+        finally:
+            p.kill()
+            reader.join()
+    print("frames came after", " ".join(f"{max(1000 * t, 0):.0f}" for t in took), "ms")
+    assert min(took) < 0.7, "the switch is back long before frames are"
+
+
 def refused(folder):
     d = Vhostd(folder, "--port", f"name=c,socket={folder}/c,offload=off")
     r = subprocess.run([SLUICE, "run", "--kernel", PROGRAM, "--explain", "--net", f"mode=emulated,socket={folder}/c"],
@@ -49,7 +81,7 @@ def refused(folder):
 
 
 def main():
-    for test in (frames, refused):
+    for test in (frames, kills, refused):
         with tempfile.TemporaryDirectory(prefix="sluice-wire.") as folder:
             os.chmod(folder, 0o700)
             test(folder)

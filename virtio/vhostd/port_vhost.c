@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/usock.h"
@@ -453,19 +454,41 @@ static int socket_dir(struct vhost_port *vp, struct err *e)
 	return ret;
 }
 
+/*
+ * A socket that is new to the library is not waited for before its thread's wait of a second is
+ * over, and so long a front end that came back at once would have to do without us. A connection
+ * ends that wait: one to nobody, made and ended here.
+ */
+static void wake_library(struct vhostd *d, const char *path)
+{
+	static const struct rte_vhost_device_ops no_ops = { 0 };
+	char name[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
+	struct err e = { 0 };
+	int fd;
+
+	if (snprintf(name, sizeof(name), "%s~", path) >= (int)sizeof(name) - 1)
+		return;
+	fd = usock_listen(d->sys, name, 1, &e);
+	if (fd < 0)
+		return;
+	if (!rte_vhost_driver_register(name, RTE_VHOST_USER_CLIENT | RTE_VHOST_USER_NO_RECONNECT)) {
+		if (!rte_vhost_driver_callback_register(name, &no_ops))
+			rte_vhost_driver_start(name);
+		rte_vhost_driver_unregister(name);
+	}
+	sys_close(d->sys, &fd);
+	sys_unlink(d->sys, name);
+}
+
 static int vhost_register(struct vhost_port *vp, struct err *e)
 {
 	struct vhostd *d = sw_vhostd(vp->p.sw);
-	int fd;
+	int ret;
 
-	if (!vp->client) {
-		/* The library would replace what it finds there, whoever listens. */
-		fd = usock_listen(d->sys, vp->path, 1, e);
-		if (fd < 0)
-			return fd;
-		sys_close(d->sys, &fd);
-		sys_unlink(d->sys, vp->path);
-	}
+	/* The library would replace what it finds there, whoever listens. */
+	ret = vp->client ? 0 : usock_vacate(d->sys, vp->path, e);
+	if (ret)
+		return ret;
 	if (usock_dir_open(d->sys, vp->path))
 		log_warn(d->log, "port %s: others may write to the folder of %s", vp->p.name,
 			 vp->path);
@@ -476,6 +499,8 @@ static int vhost_register(struct vhost_port *vp, struct err *e)
 	    rte_vhost_driver_callback_register(vp->path, &device_ops) ||
 	    rte_vhost_driver_start(vp->path))
 		return err_set(e, -EINVAL, "librte_vhost cannot use the socket %s", vp->path);
+	if (!vp->client)
+		wake_library(d, vp->path);
 	return 0;
 }
 
