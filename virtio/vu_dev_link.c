@@ -10,9 +10,9 @@
 #include <string.h>
 #include "virtio/vu_dev_priv.h"
 
-#define RETRY_MIN_NS 100000000ull
-/* Below a second, so that traffic flows within a second of the backend's return. */
-#define RETRY_MAX_NS 400000000ull
+/* A try costs a few system calls, and an outage lasts as long as the pause behind its end. */
+#define RETRY_MIN_NS 20000000ull
+#define RETRY_MAX_NS 160000000ull
 #define STEP_NS	     5000000000ull
 #define STEP_SLOW_NS 30000000000ull
 
