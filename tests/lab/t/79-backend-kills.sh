@@ -6,7 +6,8 @@
 # disks and a counted stream of packets; it is away for 0 to 6 s. It is not there when the machine starts, and the guest
 # reboots while it is away. No block is wrong and no acknowledged write lost: what is read back belongs to the last round
 # of writes (each has a seed of its own), and is what the files hold. The machine never restarts. Printed: how long after
-# its return the first packet came.
+# its return the first packet came. The return is the line "ready" of sluice-vhostd, when all its sockets listen; how long
+# after its start that line came is printed beside it. The guest sends a packet every 40 ms.
 #
 # KILLS=N for another number than 10, KILLS_LONG=1 for one absence of 90 s among them:
 #     tests/lab/lab run --timeout 3000 --out DIR env KILLS=50 KILLS_LONG=1 bash tests/lab/l1/run-tests 79-backend-kills:2500
@@ -38,6 +39,7 @@ while True:
 END
 
 back_end() {
+	STARTED=$EPOCHREALTIME
 	lab_vhostd --port "name=x,vdev=net_af_packet0,,iface=v0,flood=0" --port "name=g,socket=$LAB_WORK/s/g,flood=0" \
 		--disk "name=a,socket=$LAB_WORK/s/a,path=$LAB_WORK/a" --disk "name=b,socket=$LAB_WORK/s/b,path=$LAB_WORK/b,queues=2"
 }
@@ -86,6 +88,15 @@ returned() {
 	READY=$EPOCHREALTIME
 }
 
+# what everybody says of a port over which nothing comes
+late() {
+	lab_note "kill $1: no packet for $2 s: $(lab_ctl a ports --json | jq -c .)"
+	lab_ctl a stat --json | jq -c '.net_queues[]?'
+	lab_vhostd_ask ports
+	lab_vhostd_ask stat --json | jq -c '.ports[], .loops'
+	tail -n 5 "$LAB_WORK/vhostd.log" "$LAB_WORK/a.log" "$LAB_WORK/count.log"
+}
+
 # a packet came after this moment
 flows() { tail -n 1 "$LAB_WORK/count.log" | awk -v t="$1" '{ exit !($1 > t) }'; }
 
@@ -126,8 +137,12 @@ for ((i = 1; i <= KILLS; i++)); do
 	if [ $i = $((KILLS / 2)) ]; then
 		lab_wait 120 ups 2 || lab_fail "the guest does not come up"
 	else
-		echo "$killed $READY $away" >>"$LAB_WORK/times"
+		echo "$killed $READY $away $STARTED $i" >>"$LAB_WORK/times"
 	fi
+	for s in 3 6 12 24; do
+		lab_wait $s flows "$READY" && break
+		late $i $s
+	done
 	lab_wait 60 flows "$READY" || { lab_ctl a ports; lab_fail "no packets after kill $i, away for $away s"; }
 done
 lab_note "killed $KILLS times, at $(lab_now)"
@@ -144,9 +159,10 @@ sort "$LAB_WORK/count.log" | awk '
 	END { for (s in sent) all += sent[s]; printf "# %d packets sent, %d came, %d of them twice\n", all, n, twice }'
 # the first packet behind each kill, against the return
 awk 'NR == FNR { t[n++] = $1; next }
-	{ while (i < n && t[i] < $1 + 0.05) i++; if (i == n) exit 1; d = t[i] - $2; print int(1000 * (d > 0 ? d : 0)) }' \
-	"$LAB_WORK/count.log" "$LAB_WORK/times" | sort -n >"$LAB_WORK/resumed"
-mapfile -t ms <"$LAB_WORK/resumed"
+	{ while (i < n && t[i] < $1 + 0.05) i++; if (i == n) exit 1; d = 1000 * (t[i] - $2); if (d < 0) d = 0
+	  printf "%d %d %.1f %d\n", d, $5, $3, 1000 * ($2 - $4) }' "$LAB_WORK/count.log" "$LAB_WORK/times" | sort -n >"$LAB_WORK/resumed"
+awk '{ printf "# %d ms: kill %d, away for %s s, %d ms from start to ready\n", $1, $2, $3, $4 }' "$LAB_WORK/resumed"
+mapfile -t ms < <(cut -d" " -f1 "$LAB_WORK/resumed")
 lab_eq ${#ms[@]} "$(wc -l <"$LAB_WORK/times")" "returns behind which packets came"
 lab_note "$KILLS kills, the first packet after the return: median ${ms[${#ms[@]} / 2]} ms, maximum ${ms[-1]} ms (${#ms[@]} returns)"
 # 1 s is the aim where processors are not emulated
