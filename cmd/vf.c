@@ -16,7 +16,10 @@ struct vf_opts {
 	uint32_t count;
 	struct mac mac;
 	uint32_t vlan, qos, rate;
-	int trust, spoofchk, link;
+	uint32_t vq, vi;
+	int trust, spoofchk, link, online;
+	char *driver;
+	bool vq_given, vi_given, online_given;
 	bool mac_given, vlan_given, qos_given, rate_given, trust_given, spoofchk_given, link_given;
 };
 
@@ -44,7 +47,8 @@ static const struct opt create_opts[] = {
 };
 
 static const struct opt set_opts[] = {
-	{ "mac", OPT_MAC, .off = V(mac), .given = V(mac_given), .help = "administrative address" },
+	{ "mac", OPT_MAC, .off = V(mac), .given = V(mac_given), .group = "Network",
+	  .help = "administrative address" },
 	{ "vlan", OPT_U32, .off = V(vlan), .given = V(vlan_given), .max = 4094,
 	  .help = "VLAN the PF tags packets with, 0: none" },
 	{ "qos", OPT_U32, .off = V(qos), .given = V(qos_given), .max = 7,
@@ -57,6 +61,14 @@ static const struct opt set_opts[] = {
 	  .help = "limit of what the VF sends, Mbit/s, 0: none" },
 	{ "link", OPT_ENUM, .off = V(link), .given = V(link_given), .choices = cmd_link_names,
 	  .help = "what the VF sees of the PF's link" },
+	{ "vq", OPT_U32, .off = V(vq), .given = V(vq_given), .min = 1, .max = 65535,
+	  .group = "NVMe", .help = "queue resources, the admin queue among them; puts it online" },
+	{ "vi", OPT_U32, .off = V(vi), .given = V(vi_given), .min = 1, .max = 65535,
+	  .help = "interrupt resources; puts it online" },
+	{ "online", OPT_ENUM, .off = V(online), .given = V(online_given), .choices = switch_names,
+	  .help = "the controller: online with resources, or offline" },
+	{ "driver", OPT_STR, .off = V(driver), .arg = "NAME|none", .group = "All",
+	  .help = "the driver it is bound to" },
 	LOG_OPT,
 	{ .type = OPT_END },
 };
@@ -158,9 +170,17 @@ static int create_main(struct sys *s, const struct cmd *c, int argc, char **argv
 }
 
 /* Only what was given is touched. */
-static void set_from_opts(struct sriov_vf_set *set, const struct vf_opts *o)
+static void set_from_opts(struct sriov_vf_hand *want, const struct vf_opts *o)
 {
-	*set = (struct sriov_vf_set){
+	*want = (struct sriov_vf_hand){
+		.vq = o->vq,
+		.vi = o->vi,
+		.has_online = o->online_given,
+		.online = o->online,
+	};
+	if (o->driver)
+		want->driver = strcmp(o->driver, "none") ? o->driver : "";
+	want->net = (struct sriov_vf_set){
 		.has_mac = o->mac_given,
 		.mac = o->mac,
 		.has_vlan = o->vlan_given,
@@ -180,9 +200,16 @@ static void set_from_opts(struct sriov_vf_set *set, const struct vf_opts *o)
 /* What is wrong whatever the host looks like. */
 static int set_check(const struct vf_opts *o, struct err *e)
 {
+	bool nvme = o->vq_given || o->vi_given || o->online_given;
+
 	if (!o->mac_given && !o->vlan_given && !o->qos_given && !o->trust_given &&
-	    !o->spoofchk_given && !o->rate_given && !o->link_given)
-		return err_set(e, -EINVAL, "nothing to set: give --mac, --vlan, --trust, ...");
+	    !o->spoofchk_given && !o->rate_given && !o->link_given && !nvme && !o->driver)
+		return err_set(
+			e, -EINVAL,
+			"nothing to set: give --mac, --vlan, --trust, ..., --online, --driver");
+	if (o->online_given && !o->online && (o->vq_given || o->vi_given))
+		return err_set(e, -EINVAL,
+			       "--online off: a controller that is offline needs no --vq, --vi");
 	if (o->qos_given && !o->vlan)
 		return err_set(e, -EINVAL, "--qos: a priority needs a VLAN (--vlan 1 to 4094)");
 	if (!o->mac_given || !sriov_mac_check(&o->mac, e))
@@ -193,7 +220,7 @@ static int set_check(const struct vf_opts *o, struct err *e)
 
 static int set(struct vf_call *v, struct sriov_journal *j)
 {
-	struct sriov_vf_set want;
+	struct sriov_vf_hand want;
 
 	set_from_opts(&want, &v->o);
 	return sriov_vf_apply(&v->c, j, v->what, &want, &v->e);
@@ -204,12 +231,16 @@ static int set_main(struct sys *s, const struct cmd *c, int argc, char **argv)
 	struct vf_call v;
 	int status;
 
-	if (!vf_begin(&v, s, c, argc, argv, 1, &status))
-		return status;
-	if (!set_check(&v.o, &v.e))
-		return by_hand(&v, c, set);
-	cmd_err_prefix(&v.e, c);
-	return cmd_fail(&v.e, true);
+	if (vf_begin(&v, s, c, argc, argv, 1, &status)) {
+		if (!set_check(&v.o, &v.e)) {
+			status = by_hand(&v, c, set);
+		} else {
+			cmd_err_prefix(&v.e, c);
+			status = cmd_fail(&v.e, true);
+		}
+	}
+	opt_free(set_opts, &v.o);
+	return status;
 }
 
 static int release(struct vf_call *v, struct sriov_journal *j)
@@ -259,7 +290,7 @@ static const struct cmd vf_actions[] = {
 	{ .parent = "vf",
 	  .name = "set",
 	  .operands = "VF",
-	  .help = "change settings of a network VF (PF/N, interface or BDF)",
+	  .help = "change a VF (PF/N, interface, BDF): network or NVMe settings, driver",
 	  .opts = set_opts,
 	  .fn = set_main },
 	{ .parent = "vf",

@@ -173,6 +173,81 @@ static bool changed_nothing(const struct setup *t)
 	return true;
 }
 
+/* Drivers that leave the function alone until somebody opens it, and no driver. */
+static bool is_idle_driver(const char *driver)
+{
+	return !driver[0] || !strcmp(driver, SRIOV_VFIO_DRIVER);
+}
+
+struct apply {
+	const struct sriov_vf_hand *want;
+	struct sriov_fn vf, pf;
+};
+
+static bool wants_nvme(const struct sriov_vf_hand *h)
+{
+	return h->has_online || h->vq || h->vi;
+}
+
+/* A driver is not taken from under those who use it. */
+static int check_idle(struct setup *t, const struct apply *a, struct err *e)
+{
+	struct sriov_fn vf;
+	char why[128];
+	int rc = sriov_fn_get(t->c, a->vf.bdf, &vf, e);
+
+	if (rc)
+		return rc;
+	rc = sriov_fn_in_use(t->c, &vf, why, sizeof(why));
+	if (rc < 0)
+		return err_sys(e, rc, "cannot tell whether it is in use");
+	if (rc > 0)
+		return err_set(e, -EBUSY, "in use: %s", why);
+	if (wants_nvme(a->want) && !is_idle_driver(a->want->driver ? a->want->driver : vf.driver) &&
+	    !is_idle_driver(vf.driver))
+		return err_set(e, -EBUSY,
+			       "driver %s is on it, which does not know of a change of the "
+			       "controller (take it off first: --driver none)",
+			       vf.driver);
+	return 0;
+}
+
+static int apply_driver(struct setup *t, const struct apply *a, bool idle, struct err *e)
+{
+	const char *driver = a->want->driver;
+
+	if (!driver || is_idle_driver(driver) != idle)
+		return 0;
+	return sriov_step_do(t->c, t->j, &t->base, SRIOV_STEP_BIND, driver, e);
+}
+
+static int apply_nvme(struct setup *t, const struct apply *a, struct err *e)
+{
+	unsigned int vq = a->want->vq, vi = a->want->vi;
+
+	if (!wants_nvme(a->want))
+		return 0;
+	if (a->want->has_online && !a->want->online)
+		return sriov_step_do(t->c, t->j, &t->base, SRIOV_STEP_NVME_STATE, "0", e);
+	return setup_nvme(t, a->pf.nvme, &vq, &vi, e);
+}
+
+/* What is set is there before a driver looks at it. */
+static int apply_all(struct setup *t, const struct apply *a, struct err *e)
+{
+	int rc = 0;
+
+	if (a->want->driver || wants_nvme(a->want))
+		rc = check_idle(t, a, e);
+	if (!rc)
+		rc = apply_driver(t, a, true, e);
+	if (!rc)
+		rc = setup_net(t, &a->want->net, e);
+	if (!rc)
+		rc = apply_nvme(t, a, e);
+	return rc ? rc : apply_driver(t, a, false, e);
+}
+
 static int do_apply(struct setup *t, void *arg, struct err *e)
 {
 	struct sriov_undo u = { .c = t->c, .j = t->j, .have_pf_lock = true };
@@ -186,7 +261,7 @@ static int do_apply(struct setup *t, void *arg, struct err *e)
 	if (!rc)
 		rc = setup_inherit(t, o, n, e);
 	if (!rc)
-		rc = setup_net(t, arg, e);
+		rc = apply_all(t, arg, e);
 	/* All was so already: a share that nothing goes with would only make the journal long. */
 	if (!rc && changed_nothing(t))
 		rc = sriov_undo_group(&u, t->base.group, e);
@@ -194,28 +269,46 @@ static int do_apply(struct setup *t, void *arg, struct err *e)
 	return rc;
 }
 
-int sriov_vf_apply(struct sriov *c, struct sriov_journal *j, const char *what,
-		   const struct sriov_vf_set *set, struct err *e)
+/* Does what is wanted fit such a VF? */
+static int check_hand(const struct apply *a, struct err *e)
 {
+	const struct sriov_vf_hand *h = a->want;
+
+	if (setup_any_set(&h->net) && a->vf.kind != SRIOV_NET)
+		return err_set(e, -EINVAL,
+			       "it is no network VF, and has no MAC address, VLAN and the like");
+	if (wants_nvme(h) && a->vf.kind != SRIOV_NVME)
+		return err_set(e, -EINVAL,
+			       "it is no NVMe VF, and has no queue and interrupt resources");
+	if (wants_nvme(h) && !a->pf.nvme[0])
+		return err_set(e, -ENXIO,
+			       "the nvme driver is not on its PF, whose admin queue is needed");
+	if (h->driver && h->driver[0] && !sriov_driver_name_ok(h->driver))
+		return err_set(e, -EINVAL, "'%.60s' is not the name of a driver", h->driver);
+	return 0;
+}
+
+int sriov_vf_apply(struct sriov *c, struct sriov_journal *j, const char *what,
+		   const struct sriov_vf_hand *want, struct err *e)
+{
+	struct apply a = { .want = want };
 	struct setup t = { .c = c };
 	char label[SRIOV_LABEL_MAX];
-	struct sriov_fn vf, pf;
-	struct sriov_vf_set s = *set;
 	int rc;
 
-	rc = setup_check_set(set, e);
+	rc = setup_check_set(&want->net, e);
 	if (!rc)
-		rc = sriov_vf_find(c, what, &vf, e);
+		rc = sriov_vf_find(c, what, &a.vf, e);
 	if (!rc)
-		rc = sriov_fn_get(c, vf.pf, &pf, e);
+		rc = sriov_fn_get(c, a.vf.pf, &a.pf, e);
 	if (rc)
 		return rc;
-	sriov_fn_label(label, &vf);
-	if (vf.kind != SRIOV_NET)
-		return err_set(e, -EINVAL, "VF %s is no network VF", label);
-	t.base.fn = vf.bdf;
-	t.base.vfn = vf.vfn;
-	rc = by_hand(c, j, &pf, do_apply, &t, &s, e);
+	sriov_fn_label(label, &a.vf);
+	t.base.fn = a.vf.bdf;
+	t.base.vfn = a.vf.vfn;
+	rc = check_hand(&a, e);
+	if (!rc)
+		rc = by_hand(c, j, &a.pf, do_apply, &t, &a, e);
 	if (rc)
 		err_prefix(e, "VF %s: ", label);
 	return rc;

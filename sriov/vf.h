@@ -99,9 +99,28 @@ int sriov_vf_create(struct sriov *c, struct sriov_journal *j, const char *pf, un
 int sriov_vf_find(struct sriov *c, const char *what, struct sriov_fn *out,
 		  struct err *e) __must_check;
 
-/** sriov_vf_apply() - change settings of a network VF by hand; -EBUSY when a VM has it. */
+/**
+ * struct sriov_vf_hand - what is wanted of a VF by hand; only what has_ says, or is not 0, is
+ * touched
+ * @net:    settings of a network VF
+ * @vq:     @vi: NVMe: flexible resources; asking for any puts the controller online
+ * @online: NVMe: with resources (what it has, or as many as a VF may have), or offline
+ * @driver: the driver to bind it to, "" for none; NULL: the one it has
+ */
+struct sriov_vf_hand {
+	struct sriov_vf_set net;
+	bool has_online, online;
+	unsigned int vq, vi;
+	const char *driver;
+};
+
+/**
+ * sriov_vf_apply() - change a VF by hand
+ * Return: 0; -EBUSY when a VM has it, and where a driver or resources of a VF in use were to
+ * change; -EINVAL: settings that a VF of its kind has not.
+ */
 int sriov_vf_apply(struct sriov *c, struct sriov_journal *j, const char *vf,
-		   const struct sriov_vf_set *set, struct err *e) __must_check;
+		   const struct sriov_vf_hand *want, struct err *e) __must_check;
 
 /**
  * sriov_vf_undo() - undo what was done by hand ("sluice vf release"), in the admin journal

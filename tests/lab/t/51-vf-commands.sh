@@ -104,6 +104,17 @@ is_same "$before" "vf release of the PF leaves something behind"
 refused 1 'nothing was done' release eth0
 ok create /dev/nvme0 --count 2
 lab_eq "$(list '[.vfs[] | select(.pf == "nvme0") | .nvme.online] | join(" ")')" "false false" "NVMe VFs"
+# for another VMM: driver, resources and state of one of them
+nvme_vf() { list '.vfs[1] | "\(.driver) \(.nvme.online) \(.nvme.vq) \(.nvme.vi)"'; }
+refused 1 'is no network VF' set nvme0/1 --trust on
+refused 2 'needs no --vq' set nvme0/1 --online off --vq 2
+refused 1 'there is no driver nosuch' set nvme0/1 --driver nosuch
+ok set nvme0/1 --driver vfio-pci --vq 2 --vi 1
+lab_eq "$(nvme_vf)" "vfio-pci true 2 1" "NVMe VF 1"
+ok set nvme0/1 --online off
+lab_eq "$(nvme_vf)" "vfio-pci false 2 1" "NVMe VF 1 offline"
+ok release nvme0/1
+lab_eq "$(nvme_vf)" "- false 0 0" "NVMe VF 1 after its release"
 ok restore
 lab_eq "$(list '.vfs | length')" 2 "VFs made by hand after vf restore"
 ok restore --all

@@ -73,4 +73,13 @@ static inline struct sriov_take of_pf_set(const char *pf)
 					     .rate = 500 } };
 }
 
+/* What is wanted by hand: network settings alone. */
+static inline int apply_net(struct sriov *c, struct sriov_journal *j, const char *vf,
+			    const struct sriov_vf_set *set, struct err *e)
+{
+	const struct sriov_vf_hand h = { .net = *set };
+
+	return sriov_vf_apply(c, j, vf, &h, e);
+}
+
 #endif

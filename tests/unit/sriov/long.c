@@ -20,7 +20,7 @@ static void admin_open(struct admin *a)
 static void set_one(struct admin *a, const char *vf, const struct sriov_vf_set *set)
 {
 	admin_open(a);
-	assert_ok(sriov_vf_apply(&a->p->c, a->j, vf, set, &a->e), a->e);
+	assert_ok(apply_net(&a->p->c, a->j, vf, set, &a->e), a->e);
 	sriov_journal_close(a->j);
 }
 
@@ -131,7 +131,7 @@ static void grow(struct admin *a, unsigned int n)
 	admin_open(a);
 	for (unsigned int i = 0; i < n; i++) {
 		set.vlan = (uint16_t)(100 + i);
-		assert_ok(sriov_vf_apply(&a->p->c, a->j, "eth0/0", &set, &a->e), a->e);
+		assert_ok(apply_net(&a->p->c, a->j, "eth0/0", &set, &a->e), a->e);
 	}
 	sriov_journal_close(a->j);
 }
@@ -180,7 +180,7 @@ static void fails(void **state)
 		if (!sriov_journal_open_admin(&a.p->c, SRIOV_ADMIN, &a.j, &a.e)) {
 			done = !fakesys_failed(w->f);
 			fakesys_fail_nth(w->f, 0, 0);
-			assert_ok(sriov_vf_apply(&a.p->c, a.j, "eth0/0", &set, &a.e), a.e);
+			assert_ok(apply_net(&a.p->c, a.j, "eth0/0", &set, &a.e), a.e);
 			sriov_journal_close(a.j);
 		}
 		fakesys_fail_nth(w->f, 0, 0);

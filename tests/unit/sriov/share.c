@@ -193,7 +193,7 @@ static void by_hand(void **state)
 	made = world_dump(w);
 	assert_int_equal(sriov_vf_create(&a.p->c, a.j, "eth0", 4, &a.e), -EBUSY);
 	assert_has(a.e.text, "it has 3 VFs already");
-	assert_ok(sriov_vf_apply(&a.p->c, a.j, "eth0/1", &set, &a.e), a.e);
+	assert_ok(apply_net(&a.p->c, a.j, "eth0/1", &set, &a.e), a.e);
 	sriov_journal_close(a.j);
 	assert_int_equal(w->net[1].vlan, 100);
 	/* another command */
@@ -221,10 +221,10 @@ static void by_hand_pf(void **state)
 
 	admin_open(&a);
 	assert_ok(sriov_vf_create(&a.p->c, a.j, "eth0", 3, &a.e), a.e);
-	assert_ok(sriov_vf_apply(&a.p->c, a.j, "eth0/1", &set, &a.e), a.e);
+	assert_ok(apply_net(&a.p->c, a.j, "eth0/1", &set, &a.e), a.e);
 	set.vlan = 7;
-	assert_ok(sriov_vf_apply(&a.p->c, a.j, "eth0/1", &set, &a.e), a.e);
-	assert_ok(sriov_vf_apply(&a.p->c, a.j, "eth0/0", &set, &a.e), a.e);
+	assert_ok(apply_net(&a.p->c, a.j, "eth0/1", &set, &a.e), a.e);
+	assert_ok(apply_net(&a.p->c, a.j, "eth0/0", &set, &a.e), a.e);
 	assert_int_equal(sriov_vf_undo(&a.p->c, a.j, "/dev/nvme0", &a.e), -ENOENT);
 	assert_has(a.e.text, "PF nvme0 (0000:02:00.0, driver nvme): nothing was done");
 	assert_ok(sriov_vf_create(&a.p->c, a.j, "/dev/nvme0", 2, &a.e), a.e);
@@ -296,12 +296,12 @@ static void hand_then_vm(void **state)
 
 	admin_open(&a);
 	assert_ok(sriov_vf_create(&a.p->c, a.j, "eth0", 1, &a.e), a.e);
-	assert_ok(sriov_vf_apply(&a.p->c, a.j, "eth0/0", &set, &a.e), a.e);
+	assert_ok(apply_net(&a.p->c, a.j, "eth0/0", &set, &a.e), a.e);
 	sriov_journal_close(a.j);
 	vm_start(w, &b, 101, "b");
 	vm_take(&b, of_pf_set("eth0"));
 	admin_open(&a);
-	assert_int_equal(sriov_vf_apply(&a.p->c, a.j, "eth0/0", &set, &a.e), -EBUSY);
+	assert_int_equal(apply_net(&a.p->c, a.j, "eth0/0", &set, &a.e), -EBUSY);
 	assert_has(a.e.text, "taken by b (pid 101)");
 	assert_int_equal(sriov_vf_undo(&a.p->c, a.j, "eth0/0", &a.e), -EBUSY);
 	sriov_journal_close(a.j);
@@ -348,7 +348,81 @@ static void hand_fails(void **state)
 	set.link = SRIOV_LINK_DISABLE;
 	before = world_dump(w);
 	admin_open(&a);
-	assert_int_equal(sriov_vf_apply(&a.p->c, a.j, "eth0/0", &set, &a.e), -EOPNOTSUPP);
+	assert_int_equal(apply_net(&a.p->c, a.j, "eth0/0", &set, &a.e), -EOPNOTSUPP);
+	sriov_journal_close(a.j);
+	assert_same(w, before);
+	world_free(w);
+}
+
+/* An NVMe VF for another VMM: driver, resources and state by hand, and all of it back. */
+static void hand_nvme(void **state)
+{
+	struct world *w = world_new();
+	char *before = world_dump(w);
+	struct admin a = { .p = world_proc(w, 100) };
+	const struct sriov_vf_hand all = { .driver = "vfio-pci", .vq = 2, .vi = 1 },
+				   more = { .vq = 3 }, off = { .has_online = true },
+				   native = { .driver = "nvme",
+					      .has_online = true,
+					      .online = true },
+				   net = { .net = { .has_trust = true } };
+
+	w->vq_max = 4;
+	admin_open(&a);
+	assert_ok(sriov_vf_create(&a.p->c, a.j, "/dev/nvme0", 2, &a.e), a.e);
+	assert_int_equal(sriov_vf_apply(&a.p->c, a.j, "nvme0/1", &net, &a.e), -EINVAL);
+	assert_has(a.e.text, "is no network VF");
+	assert_ok(sriov_vf_apply(&a.p->c, a.j, "nvme0/1", &all, &a.e), a.e);
+	assert_true(w->sec[1].online && w->sec[1].vq == 2 && w->sec[1].vi == 1);
+	assert_int_equal(w->sec[1].resets, 1);
+	assert_string_equal(world_driver(w, "0000:02:00.2"), "vfio-pci");
+	assert_ok(sriov_vf_apply(&a.p->c, a.j, "nvme0/1", &more, &a.e), a.e);
+	assert_true(w->sec[1].online && w->sec[1].vq == 3);
+	assert_ok(sriov_vf_apply(&a.p->c, a.j, "nvme0/1", &off, &a.e), a.e);
+	assert_false(w->sec[1].online);
+	assert_ok(sriov_vf_apply(&a.p->c, a.j, "nvme0/0", &native, &a.e), a.e);
+	assert_true(w->sec[0].online);
+	assert_string_equal(world_driver(w, "0000:02:00.1"), "nvme");
+	/* under the feet of a driver nothing changes */
+	assert_int_equal(sriov_vf_apply(&a.p->c, a.j, "nvme0/0", &more, &a.e), -EBUSY);
+	assert_has(a.e.text, "--driver none");
+	assert_ok(sriov_vf_undo(&a.p->c, a.j, "nvme0/1", &a.e), a.e);
+	assert_true(!w->sec[1].online && !w->sec[1].vq && !w->sec[1].vi);
+	assert_string_equal(world_driver(w, "0000:02:00.2"), "");
+	assert_ok(sriov_vf_undo(&a.p->c, a.j, "nvme0", &a.e), a.e);
+	sriov_journal_close(a.j);
+	assert_same(w, before);
+	world_free(w);
+}
+
+/* The driver of a network VF, and who may not have his taken. */
+static void hand_driver(void **state)
+{
+	struct world *w = world_new();
+	struct admin a = { .p = world_proc(w, 100) };
+	const struct sriov_vf_hand vfio = { .driver = "vfio-pci" }, bad = { .driver = "../x" },
+				   none = { .driver = "" }, absent = { .driver = "nosuch" },
+				   vq = { .vq = 2 };
+	char *before;
+
+	world_set_numvfs(w, NET_PF, "2");
+	before = world_dump(w);
+	admin_open(&a);
+	assert_int_equal(sriov_vf_apply(&a.p->c, a.j, "eth0/0", &bad, &a.e), -EINVAL);
+	assert_has(a.e.text, "'../x' is not the name of a driver");
+	assert_int_equal(sriov_vf_apply(&a.p->c, a.j, "eth0/0", &vq, &a.e), -EINVAL);
+	assert_has(a.e.text, "is no NVMe VF");
+	assert_int_equal(sriov_vf_apply(&a.p->c, a.j, "eth0/0", &absent, &a.e), -ENODEV);
+	assert_has(a.e.text, "there is no driver nosuch");
+	fakesys_file(w->f, "/sys/class/net/vf0/flags", "0x1003");
+	assert_int_equal(sriov_vf_apply(&a.p->c, a.j, "eth0/0", &vfio, &a.e), -EBUSY);
+	assert_has(a.e.text, "interface vf0 is up");
+	fakesys_file(w->f, "/sys/class/net/vf0/flags", "0x1002");
+	assert_ok(sriov_vf_apply(&a.p->c, a.j, "eth0/0", &vfio, &a.e), a.e);
+	assert_string_equal(world_driver(w, "0000:01:10.0"), "vfio-pci");
+	assert_ok(sriov_vf_apply(&a.p->c, a.j, "eth0/0", &none, &a.e), a.e);
+	assert_string_equal(world_driver(w, "0000:01:10.0"), "");
+	assert_ok(sriov_vf_undo(&a.p->c, a.j, "eth0/0", &a.e), a.e);
 	sriov_journal_close(a.j);
 	assert_same(w, before);
 	world_free(w);
@@ -363,7 +437,8 @@ int main(void)
 		cmocka_unit_test(by_hand_pf),	  cmocka_unit_test(create_after_crash),
 		cmocka_unit_test(same_name),	  cmocka_unit_test(by_hand),
 		cmocka_unit_test(hand_then_vm),	  cmocka_unit_test(hand_leaves_first),
-		cmocka_unit_test(hand_fails),
+		cmocka_unit_test(hand_fails),	  cmocka_unit_test(hand_nvme),
+		cmocka_unit_test(hand_driver),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
