@@ -190,24 +190,26 @@ void ev_stop(struct ev *ev)
 	ev_wake(ev);
 }
 
+/* Those that are there now: what they make others call has its turn after the files. */
 static void run_calls(struct ev *ev)
 {
+	struct list *pos, *nxt, batch;
 	uint64_t n;
 
 	atomic_store(&ev->spin.called, false);
 	if (sys_read(ev->sys, ev->wake_fd, &n, sizeof(n)) < 0)
 		return;
-	for (;;) {
-		struct ev_call *c = NULL;
+	list_init(&batch);
+	pthread_mutex_lock(&ev->lock);
+	list_for_each (pos, nxt, &ev->calls) {
+		list_del(pos);
+		list_add_tail(&batch, pos);
+	}
+	pthread_mutex_unlock(&ev->lock);
+	(void)ev_look(ev); /* what was there before the calls is seen before them */
+	list_for_each (pos, nxt, &batch) {
+		struct ev_call *c = list_entry(pos, struct ev_call, link);
 
-		pthread_mutex_lock(&ev->lock);
-		if (!list_empty(&ev->calls)) {
-			c = list_entry(ev->calls.next, struct ev_call, link);
-			list_del(&c->link);
-		}
-		pthread_mutex_unlock(&ev->lock);
-		if (!c)
-			return;
 		c->fn(c->arg);
 		free(c);
 	}

@@ -11,6 +11,7 @@ struct tap_end {
 	struct sys *sys;
 	struct tap tap;
 	struct ev_src *src;
+	bool wanted;
 	ev_fn fn;
 	void *arg;
 };
@@ -33,6 +34,7 @@ static int start(struct net_end *n, struct ev *ev, ev_fn fn, void *arg)
 
 	t->fn = fn;
 	t->arg = arg;
+	t->wanted = false;
 	return ev_add(ev, t->tap.fd[0], 0, on_tap, t, &t->src);
 }
 
@@ -44,7 +46,12 @@ static void stop(struct net_end *n)
 
 static int want(struct net_end *n, bool on)
 {
-	return ev_mod(of(n)->src, on ? EPOLLIN : 0);
+	struct tap_end *t = of(n);
+	int ret = on == t->wanted ? 0 : ev_mod(t->src, on ? EPOLLIN : 0);
+
+	if (!ret)
+		t->wanted = on;
+	return ret;
 }
 
 static ssize_t take(struct net_end *n, void *buf, size_t size)

@@ -84,6 +84,9 @@ enum {
 #define E1000_FRAME_MAX 16384u	      /* what RCTL.LPE lets through (13.4.22) */
 #define E1000_BUF	(65536u + 64) /* a TSO frame with its headers */
 
+#define E1000_RANG_TX 1u
+#define E1000_RANG_RX 2u
+
 /** struct e1000_ctx - a context descriptor (3.3.6): offsets for the offloads of what follows. */
 struct e1000_ctx {
 	uint8_t ipcss, ipcso, tucss, tucso, tucmd, hdrlen;
@@ -96,6 +99,10 @@ struct e1000_ctx {
  *
  * Registers are atomics: vCPUs write them under the VM lock, the I/O thread, which owns the rings,
  * reads them. A reset waits for the I/O thread.
+ *
+ * @rang: registers that say what is to be done were written; @awake: the I/O thread looks at @rang
+ * before it sleeps: no eventfd needed. @rx_waits: a frame in rx_buf has no place yet, so that a new
+ * receive tail is news
  *
  * The interrupt is a level: an irqfd raises it, and KVM lowers it at the guest's EOI and tells us
  * through the resample eventfd, when it is raised again if a cause is still there. @asserted: it is
@@ -122,15 +129,16 @@ struct e1000 {
 
 	/* shared */
 	atomic_uint reg[E1000_REGS_END / 4];
-	atomic_bool asserted;
+	atomic_bool asserted, awake, rx_waits;
+	atomic_uint rang; /* E1000_RANG_* */
 	int kick, irq, resample;
 	atomic_ullong tx_frames, tx_bytes, rx_frames, rx_bytes, drops, bad, interrupts, throttled,
 		kicks;
 
 	/* I/O thread */
 	struct ev_src *kick_src, *resample_src, *itr_timer;
+	struct ev_poll poll;
 	bool up, still; /* still: guest memory is left alone, and all else stays as it is */
-	bool rx_waits;	/* a frame in rx_buf has no place yet */
 	uint64_t irq_ns;
 	struct e1000_ctx ctx;
 	uint8_t *tx_buf, *rx_buf;

@@ -101,11 +101,37 @@ static void on_kick(void *arg, uint32_t events)
 	struct e1000 *d = arg;
 
 	drain(d, d->kick);
-	if (!d->up)
-		return;
 	atomic_fetch_add_explicit(&d->kicks, 1, memory_order_relaxed);
-	e1000_tx(d);
-	e1000_rx(d);
+	ev_poll_on(&d->poll);
+}
+
+/* Registers were written, whichever. */
+static bool look(void *arg)
+{
+	struct e1000 *d = arg;
+	unsigned int what;
+
+	if (!atomic_load_explicit(&d->awake, memory_order_relaxed))
+		atomic_store(&d->awake, true);
+	if (!atomic_load_explicit(&d->rang, memory_order_relaxed))
+		return false;
+	/* in this order: what is written from here on is looked at again */
+	what = atomic_exchange(&d->rang, 0);
+	if (d->up && what & E1000_RANG_TX)
+		e1000_tx(d);
+	if (d->up && what & E1000_RANG_RX)
+		e1000_rx(d);
+	return true;
+}
+
+static bool arm(void *arg)
+{
+	struct e1000 *d = arg;
+
+	atomic_store(&d->awake, false);
+	/* pairs with kick() */
+	atomic_thread_fence(memory_order_seq_cst);
+	return atomic_load(&d->rang);
 }
 
 static void on_frame(void *arg)
@@ -139,6 +165,7 @@ static void io_up(void *arg)
 	struct e1000 *d = c->d;
 	struct ev *ev = vm_iothread_ev(d->cfg.io);
 
+	ev_poll_init(&d->poll, ev, look, arm, d);
 	c->ret = ev_add(ev, d->kick, EPOLLIN, on_kick, d, &d->kick_src);
 	if (!c->ret)
 		c->ret = ev_add(ev, d->resample, EPOLLIN, on_resample, d, &d->resample_src);
@@ -156,7 +183,8 @@ static void io_stop(void *arg)
 
 	d->up = false;
 	d->tx_len = 0;
-	d->tx_bad = d->rx_waits = false;
+	d->tx_bad = false;
+	atomic_store(&d->rx_waits, false);
 	ev_del(d->itr_timer);
 	d->itr_timer = NULL;
 }
@@ -173,6 +201,7 @@ static void io_down(void *arg)
 	struct e1000 *d = arg;
 
 	io_stop(d);
+	ev_poll_off(&d->poll);
 	ev_del(d->kick_src);
 	ev_del(d->resample_src);
 	d->end->ops->stop(d->end);

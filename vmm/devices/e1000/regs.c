@@ -25,10 +25,14 @@ void e1000_stat64(struct e1000 *d, unsigned int reg, uint64_t n)
 		atomic_fetch_add(&d->reg[reg / 4 + 1], 1);
 }
 
-static void kick(struct e1000 *d)
+/* The I/O thread has something to do. The flags' order pairs with arm(). */
+static void kick(struct e1000 *d, unsigned int what)
 {
 	const uint64_t one = 1;
 
+	atomic_fetch_or(&d->rang, what);
+	if (atomic_load(&d->awake))
+		return;
 	if (write(d->kick, &one, sizeof(one)) < 0)
 		return; /* the counter is full: the thread has been woken */
 }
@@ -128,12 +132,19 @@ static void reg_write(struct e1000 *d, uint64_t reg, uint32_t val)
 	case E1000_IMC:
 		atomic_fetch_and(&d->reg[E1000_IMS / 4], ~val);
 		break;
+	case E1000_RDT: /* in this order; pairs with no_room() */
+		atomic_store(&d->reg[E1000_RDT / 4], val);
+		if (atomic_load(&d->rx_waits))
+			kick(d, E1000_RANG_RX);
+		break;
 	case E1000_RCTL:
+		e1000_set(d, E1000_RCTL, val);
+		kick(d, E1000_RANG_RX);
+		break;
 	case E1000_TCTL:
-	case E1000_RDT:
 	case E1000_TDT:
 		e1000_set(d, (unsigned int)reg, val);
-		kick(d);
+		kick(d, E1000_RANG_TX);
 		break;
 	default:
 		if (plain(reg))

@@ -238,8 +238,20 @@ static void want(struct e1000 *d, bool on)
 		atomic_fetch_add_explicit(&d->drops, 1, memory_order_relaxed);
 }
 
+/* The frame has no place, and a driver that makes one from now on will say so; was it before? */
+static bool no_room(struct e1000 *d, uint32_t *causes)
+{
+	atomic_store(&d->rx_waits, true);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (!deliver(d, causes))
+		return true;
+	atomic_store(&d->rx_waits, false);
+	return false;
+}
+
 void e1000_rx(struct e1000 *d)
 {
+	bool waits = atomic_load_explicit(&d->rx_waits, memory_order_relaxed);
 	uint32_t causes = 0;
 	unsigned int n;
 
@@ -250,19 +262,21 @@ void e1000_rx(struct e1000 *d)
 	for (n = 0; n < BATCH; n++) {
 		ssize_t got;
 
-		if (!d->rx_waits) {
+		if (!waits) {
 			got = d->end->ops->recv(d->end, d->rx_buf, E1000_BUF - 64);
 			if (got < (ssize_t)HDR)
 				break;
 			d->rx_len = (size_t)got;
 		}
-		d->rx_waits = !deliver(d, &causes);
-		if (d->rx_waits)
+		waits = !deliver(d, &causes) && no_room(d, &causes);
+		if (waits)
 			break;
 	}
+	if (!waits)
+		atomic_store_explicit(&d->rx_waits, false, memory_order_relaxed);
 	net_end_flush(d->end);
-	want(d, !d->rx_waits);
-	if (d->rx_waits)
+	want(d, !waits);
+	if (waits)
 		causes |= E1000_I_RXO;
 	if (causes)
 		e1000_raise_io(d, causes);

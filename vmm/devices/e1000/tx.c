@@ -292,7 +292,9 @@ void e1000_tx(struct e1000 *d)
 	if (!n)
 		return;
 	net_end_flush(d->end);
-	if (n == BATCH) /* others on this thread come first */
-		(void)!sys_write(d->sys, d->kick, &(uint64_t){ 1 }, sizeof(uint64_t));
+	if (n == BATCH) { /* others on this thread come first */
+		atomic_fetch_or(&d->rang, E1000_RANG_TX);
+		ev_poll_on(&d->poll);
+	}
 	e1000_raise_io(d, causes | (head == tail ? E1000_I_TXQE : 0));
 }

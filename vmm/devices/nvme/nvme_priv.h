@@ -132,6 +132,7 @@ struct nvme_cq {
  *
  * @db:    what was last written to each doorbell: vCPUs write, the I/O thread reads
  * @awake: the I/O thread will look at the doorbells before it sleeps: no eventfd needed
+ * @cq_waits: a completion waits for room in its queue, so that a head doorbell is news
  */
 struct nvme {
 	struct vm_dev dev; /* first */
@@ -156,7 +157,7 @@ struct nvme {
 	/* shared */
 	atomic_uint csts;
 	atomic_uint db[2 * (NVME_QUEUES_MAX + 1)];
-	atomic_bool awake;
+	atomic_bool awake, cq_waits;
 	atomic_int call[NVME_QUEUES_MAX + 1]; /* eventfds of the vectors */
 	int kick;
 	atomic_ullong doorbells, kicks, commands, admin, errors, interrupts, bytes_read,
@@ -168,6 +169,7 @@ struct nvme {
 	struct disk_info info;
 	unsigned int lba_shift;
 	struct ev_src *kick_src, *ring_src;
+	struct ev_poll poll;
 	bool up, still; /* still: guest memory is left alone, and all else stays as it is */
 	struct nvme_sq sq[NVME_QUEUES_MAX + 1];
 	struct nvme_cq cq[NVME_QUEUES_MAX + 1];
@@ -196,8 +198,9 @@ struct nvme {
 void nvme_enable(struct nvme *n, uint32_t aqa, uint64_t asq, uint64_t acq);
 /** nvme_disable() - waits for what is in flight, then forgets all queues. */
 void nvme_disable(struct nvme *n);
-/** nvme_run() - serve doorbells and completions until there is nothing to do. */
-void nvme_run(struct nvme *n);
+/** nvme_look() / nvme_arm() - serve doorbells and completions, want to be told (struct ev_poll). */
+bool nvme_look(void *arg);
+bool nvme_arm(void *arg);
 /** nvme_still() - leave guest memory alone, once what is at the disk is done; or go on. */
 void nvme_still(struct nvme *n, bool on);
 /** nvme_complete() - post the completion of a request and give the request back. */

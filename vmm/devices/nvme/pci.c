@@ -217,7 +217,7 @@ static void on_kick(void *arg, uint32_t events)
 
 	drain(n->kick, n);
 	atomic_fetch_add_explicit(&n->kicks, 1, memory_order_relaxed);
-	nvme_run(n);
+	ev_poll_on(&n->poll);
 }
 
 static void on_ring(void *arg, uint32_t events)
@@ -225,9 +225,7 @@ static void on_ring(void *arg, uint32_t events)
 	struct nvme *n = arg;
 
 	drain(disk_ring_fd(n->ring), n);
-	nvme_run(n);
-	if (!n->up || n->still) /* a shutdown's flush, or what a disable waits for */
-		disk_poll(n->ring);
+	ev_poll_on(&n->poll);
 }
 
 /* struct io_call - a call to the I/O thread that can fail. */
@@ -241,12 +239,13 @@ static void io_up(void *arg)
 {
 	struct io_call *c = arg;
 	struct nvme *n = c->n;
-	struct disk_ring_cfg cfg = { .depth = NVME_REQS };
+	struct disk_ring_cfg cfg = { .depth = NVME_REQS, .poll = true };
 	struct ev *ev = vm_iothread_ev(n->cfg.io);
 
 	c->ret = disk_ring_new(n->disk, &cfg, &n->ring, c->e);
 	if (c->ret)
 		return;
+	ev_poll_init(&n->poll, ev, nvme_look, nvme_arm, n);
 	c->ret = ev_add(ev, n->kick, EPOLLIN, on_kick, n, &n->kick_src);
 	if (!c->ret)
 		c->ret = ev_add(ev, disk_ring_fd(n->ring), EPOLLIN, on_ring, n, &n->ring_src);
@@ -260,6 +259,7 @@ static void io_down(void *arg)
 	struct nvme *n = arg;
 
 	nvme_disable(n);
+	ev_poll_off(&n->poll);
 	ev_del(n->kick_src);
 	ev_del(n->ring_src);
 	n->kick_src = n->ring_src = NULL;

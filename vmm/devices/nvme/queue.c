@@ -4,11 +4,14 @@
  *
  * The doorbells are looked at, new commands are copied out of guest memory and started, all that
  * goes to the disk goes in one system call, and what completed is posted; then all over again until
- * a turn found nothing. Before sleeping the thread says so (@awake) and looks once more, so that a
- * vCPU that rings either sees it asleep, and wakes it, or is seen.
+ * turns find nothing for a while (base/ev.h). Before sleeping the thread says so (@awake) and looks
+ * once more, so that a vCPU that rings either sees it asleep, and wakes it, or is seen. A head
+ * doorbell wakes nobody unless a completion waits for the room: it is read before the next one is
+ * posted.
  *
  * With shadow doorbells (5.7, Annex B) the driver writes its indices to a page of its memory and
- * rings only when it passes the index that we left in the other page.
+ * rings only when it passes the index that we left in the other page, which is moved on before
+ * sleeping alone.
  */
 #include <errno.h>
 #include <string.h>
@@ -226,7 +229,6 @@ static unsigned int sq_run(struct nvme *n, unsigned int id)
 		done++;
 		start(n, r, id, &c);
 	}
-	doorbell_seen(n, 2 * id, tail);
 	return done;
 }
 
@@ -243,26 +245,53 @@ static unsigned int turn(struct nvme *n)
 	for (i = 0; i <= n->cfg.queues && n->up; i++)
 		if (n->sq[i].on)
 			work += sq_run(n, i);
-	atomic_fetch_add_explicit(&n->commands, work, memory_order_relaxed);
-	disk_submit(n->ring);
+	if (work) {
+		atomic_fetch_add_explicit(&n->commands, work, memory_order_relaxed);
+		disk_submit(n->ring);
+	}
 	work += disk_poll(n->ring);
 	interrupts(n);
 	return work;
 }
 
-void nvme_run(struct nvme *n)
+static bool goes(const struct nvme *n)
 {
-	if (!n->up || n->still)
-		return;
-	do {
+	return n->up && !n->still;
+}
+
+bool nvme_look(void *arg)
+{
+	struct nvme *n = arg;
+
+	if (!atomic_load_explicit(&n->awake, memory_order_relaxed)) {
 		atomic_store(&n->awake, true);
-		while (n->up && turn(n))
-			;
-		atomic_store(&n->awake, false);
-		/* orders the flag before the doorbells that the last turn reads; pairs with
-		 * doorbell_write() */
-		atomic_thread_fence(memory_order_seq_cst);
-	} while (n->up && turn(n));
+		disk_ring_arm(n->ring, false);
+	}
+	/* Else: a shutdown's flush. */
+	return goes(n) ? turn(n) : disk_poll(n->ring);
+}
+
+bool nvme_arm(void *arg)
+{
+	struct nvme *n = arg;
+	bool waits = false, more;
+	unsigned int i;
+
+	for (i = 0; i <= n->cfg.queues && goes(n); i++) {
+		if (n->sq[i].on)
+			doorbell_seen(n, 2 * i, n->sq[i].tail);
+		if (n->cq[i].on && n->cq[i].wait) {
+			doorbell_seen(n, 2 * i + 1, n->cq[i].head);
+			waits = true;
+		}
+	}
+	atomic_store(&n->cq_waits, waits);
+	atomic_store(&n->awake, false);
+	/* orders what was said before the doorbells that the last turn reads; pairs with
+	 * doorbell_write() */
+	atomic_thread_fence(memory_order_seq_cst);
+	more = disk_ring_arm(n->ring, true);
+	return (goes(n) && turn(n)) || more;
 }
 
 void nvme_still(struct nvme *n, bool on)
@@ -273,7 +302,7 @@ void nvme_still(struct nvme *n, bool on)
 		interrupts(n);
 	}
 	n->still = on;
-	nvme_run(n);
+	ev_poll_on(&n->poll);
 }
 
 /* ---- creation and deletion ---- */
@@ -376,7 +405,7 @@ void nvme_enable(struct nvme *n, uint32_t aqa, uint64_t asq, uint64_t acq)
 	nvme_features_reset(n);
 	n->up = true;
 	atomic_fetch_or(&n->csts, NVME_CSTS_RDY);
-	nvme_run(n);
+	ev_poll_on(&n->poll);
 }
 
 void nvme_disable(struct nvme *n)

@@ -66,6 +66,7 @@ static void post_shutdown(void *arg)
 		r->d.done = flushed;
 		disk_queue(p->n->ring, &r->d);
 		disk_submit(p->n->ring);
+		ev_poll_on(&p->n->poll);
 	} else { /* every request is in flight: the driver never waits for ever */
 		atomic_fetch_and(&p->n->csts, ~NVME_CSTS_SHST);
 		atomic_fetch_or(&p->n->csts, NVME_CSTS_SHUT);
@@ -189,7 +190,8 @@ static enum vm_io_result reg_read(void *dev, uint64_t off, unsigned int len, uin
 	return off % len ? VM_IO_ERROR : VM_IO_OK;
 }
 
-/* A trapped doorbell: the value, and a wake-up unless the I/O thread will look anyway. */
+/* A trapped doorbell: the value, and a wake-up unless the I/O thread will look anyway, or there is
+ * nothing to be done about a head. */
 static enum vm_io_result doorbell_write(struct nvme *n, uint64_t off, unsigned int len,
 					uint32_t val)
 {
@@ -199,8 +201,10 @@ static enum vm_io_result doorbell_write(struct nvme *n, uint64_t off, unsigned i
 	if (len != 4 || off % 4 || i >= 2 * (n->cfg.queues + 1ull))
 		return VM_IO_ERROR;
 	atomic_fetch_add_explicit(&n->doorbells, 1, memory_order_relaxed);
-	/* orders the doorbell before the flag; pairs with nvme_run() */
+	/* orders the doorbell before the flags; pairs with nvme_arm() */
 	atomic_store(&n->db[i], val & 0xffff);
+	if (i & 1 && !atomic_load(&n->cq_waits))
+		return VM_IO_OK;
 	if (!atomic_load(&n->awake) && write(n->kick, &one, sizeof(one)) < 0)
 		return VM_IO_ERROR; /* the counter is full: it is awake then */
 	return VM_IO_OK;
