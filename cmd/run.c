@@ -98,9 +98,20 @@ static int ram_up(struct run *r, struct err *e)
 		.node = r->o.node_given ? (int)r->o.node : -1,
 		/* An assigned device pins all of it: taken at once, it comes in huge pages. */
 		.prefault = r->o.prefault || run_pins(r),
+		.background = true,
 		.progress = ram_progress,
 	};
 	int ret = vm_ram_alloc(r->sys, &r->vm.ram, &cfg, e);
+
+	if (ret)
+		err_prefix(e, "--memory: ");
+	return ret;
+}
+
+/* From here on pages are needed: the IOMMU's map pins them. */
+static int ram_wait(struct run *r, struct err *e)
+{
+	int ret = vm_ram_wait(&r->vm.ram, e);
 
 	if (ret)
 		err_prefix(e, "--memory: ");
@@ -162,6 +173,7 @@ static const struct run_step {
 	{ "memory", ram_up, NULL },
 	{ "ports: take", run_take, run_give_back },
 	{ "ports: open", run_open, run_close },
+	{ "memory: wait", ram_wait, NULL },
 	{ "memory: place", run_ram_place, NULL },
 	{ "devices", pci_up, NULL },
 	{ "ports: attach", run_ports_add, NULL },

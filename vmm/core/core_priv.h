@@ -8,6 +8,17 @@
 int vm_slots_init(struct vm_slots *s, struct vm *vm, struct err *e) __must_check;
 void vm_slots_fini(struct vm_slots *s);
 
+/* ---- ram_fill.c ---- */
+
+/** ram_fill() - take all pages, or as many as until *stop (may be NULL) is set. */
+int ram_fill(struct sys *s, const struct vm_ram *r, const struct vm_ram_cfg *cfg, const bool *stop,
+	     struct err *e) __must_check;
+/** ram_fill_start() - the same on a thread: vm_ram_wait() tells. */
+int ram_fill_start(struct sys *s, struct vm_ram *r, const struct vm_ram_cfg *cfg,
+		   struct err *e) __must_check;
+/** ram_fill_stop() - the thread ends soon; its outcome is of no interest. */
+void ram_fill_stop(struct vm_ram *r);
+
 /**
  * struct vcpu - one virtual CPU and its thread
  * @exits: to user space, by reason; written by the thread alone, read by anybody

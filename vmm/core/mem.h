@@ -116,8 +116,9 @@ enum vm_page { VM_PAGE_4K, VM_PAGE_THP, VM_PAGE_2M, VM_PAGE_1G };
 struct vm_ram_cfg {
 	uint64_t size; /* bytes, a multiple of the page size */
 	enum vm_page page;
-	int node; /* NUMA node or -1 */
-	bool prefault;
+	int node;	 /* NUMA node or -1 */
+	bool prefault;	 /* take all pages now */
+	bool background; /* on a thread: vm_ram_wait() before the guest, or a device, needs them */
 	/* prefault progress, NULL for none; called at most every 200 ms after the first second, and
 	 * once at the end */
 	void (*progress)(void *arg, uint64_t done, uint64_t total);
@@ -130,6 +131,7 @@ struct vm_ram {
 	uint64_t map_size; /* of the mapping; what is behind size is never touched */
 	uint64_t size, page_size;
 	enum vm_page page;
+	struct vm_ram_fill *fill; /* the thread that takes the pages, or NULL */
 	unsigned int nsegs;
 	struct vm_mem_region seg[VM_RAM_SEGS_MAX];
 	struct vm_mem_claim claim[VM_RAM_SEGS_MAX];
@@ -154,6 +156,10 @@ int vm_ram_layout(uint64_t size, const struct vm_range *usable, unsigned int n, 
  * number and the fix. */
 int vm_ram_alloc(struct sys *s, struct vm_ram *r, const struct vm_ram_cfg *cfg,
 		 struct err *e) __must_check;
+
+/** vm_ram_wait() - until a prefault in the background is done; its outcome. 0 when there is none.
+ */
+int vm_ram_wait(struct vm_ram *r, struct err *e) __must_check;
 
 /** vm_ram_place() - lay the RAM out and add it to the map. */
 int vm_ram_place(struct vm_ram *r, struct vm_mem *m, const struct vm_range *usable, unsigned int n,

@@ -9,19 +9,10 @@
 #include <inttypes.h>
 #include <linux/memfd.h>
 #include <stdio.h>
-#include "vmm/core/mem.h"
+#include "vmm/core/core_priv.h"
 
 #define FIRST_SEG_MIN MIB(16)
-#define PREFAULT_STEP MIB(64)
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-
-#define THP_SIZE MIB(2)
+#define THP_SIZE      MIB(2)
 
 static const struct vm_range everything = { 0, UINT64_MAX };
 
@@ -125,50 +116,6 @@ static void thp_advise(struct sys *s, struct vm_ram *r)
 		sys_madvise(s, r->hva, r->size, MADV_NOHUGEPAGE);
 }
 
-/*
- * Huge pages by asking (Linux 6.1): unlike a page fault it does not heed shmem_enabled, which
- * distributions leave at "never". Pieces that are all holes are not collapsed, so each gets one
- * page first. What fails stays with small pages. Worth it: taking 512 MiB costs a fifth.
- */
-static void thp_collapse(struct sys *s, char *p, uint64_t n)
-{
-	/* Not by a store, which would be a SIGBUS where a bound node has no page left. */
-	for (uint64_t off = 0; off < n; off += THP_SIZE)
-		if (sys_madvise(s, p + off, KIB(4), MADV_POPULATE_WRITE))
-			return;
-	sys_madvise(s, p, n, MADV_COLLAPSE);
-}
-
-static int ram_prefault(struct sys *s, struct vm_ram *r, const struct vm_ram_cfg *cfg,
-			struct err *e)
-{
-	uint64_t step = MAX(PREFAULT_STEP, r->page_size), start = sys_now_ns(s),
-		 told = start + 800000000u;
-
-	for (uint64_t off = 0; off < r->size; off += step) {
-		uint64_t n = MIN(step, r->size - off);
-		char *p = (char *)r->hva + off;
-		int rc;
-
-		if (r->page == VM_PAGE_THP)
-			thp_collapse(s, p, n);
-		rc = sys_madvise(s, p, n, MADV_POPULATE_WRITE);
-
-		if (rc)
-			return err_sys(e, rc,
-				       "prefault of memory stopped at %" PRIu64 " of %" PRIu64
-				       " MiB",
-				       off >> 20, r->size >> 20);
-		if (cfg->progress && sys_now_ns(s) - told >= 200000000u && sys_now_ns(s) > told) {
-			told = sys_now_ns(s);
-			cfg->progress(cfg->progress_arg, off + n, r->size);
-		}
-	}
-	if (cfg->progress && told != start + 800000000u)
-		cfg->progress(cfg->progress_arg, r->size, r->size);
-	return 0;
-}
-
 static int ram_mmap(struct sys *s, struct vm_ram *r, uint64_t size)
 {
 	r->map_size = size;
@@ -232,7 +179,9 @@ static int ram_pages(struct sys *s, struct vm_ram *r, const struct vm_ram_cfg *c
 			       "memory of %" PRIu64 " MiB needs %" PRIu64
 			       " free %s hugepages (see /sys/kernel/mm/hugepages)",
 			       r->size >> 20, r->size / r->page_size, pages[r->page].name);
-	return cfg->prefault ? ram_prefault(s, r, cfg, e) : 0;
+	if (!cfg->prefault)
+		return 0;
+	return cfg->background ? ram_fill_start(s, r, cfg, e) : ram_fill(s, r, cfg, NULL, e);
 }
 
 int vm_ram_alloc(struct sys *s, struct vm_ram *r, const struct vm_ram_cfg *cfg, struct err *e)
@@ -318,6 +267,7 @@ void vm_ram_unplace(struct vm_ram *r, struct vm_mem *m)
 
 void vm_ram_free(struct sys *s, struct vm_ram *r, struct vm_mem *m)
 {
+	ram_fill_stop(r);
 	if (m)
 		vm_ram_unplace(r, m);
 	if (r->hva)

@@ -238,9 +238,46 @@ static void test_ram_thp(void **state)
 	fakesys_free(f);
 }
 
+/* On a thread: whatever fails is told by the wait, as the prefault itself would; or by nobody, when
+ * the memory goes before. */
+static void test_ram_background(void **state)
+{
+	const struct vm_ram_cfg cfg = { .size = MIB(256),
+					.node = -1,
+					.prefault = true,
+					.background = true,
+					.page = VM_PAGE_4K };
+	struct fakesys *f = fakesys_new();
+	struct sys *s = fakesys_sys(f);
+	struct vm_ram r = { 0 };
+	unsigned int n = 0, late = 0;
+	bool failed;
+
+	do {
+		struct err e = { 0 };
+		int rc;
+
+		fakesys_fail_nth(f, n++, -ENOMEM);
+		rc = vm_ram_alloc(s, &r, &cfg, &e);
+		if (!rc && n % 2) {
+			rc = vm_ram_wait(&r, &e);
+			late += rc != 0;
+			assert_int_equal(vm_ram_wait(&r, &e), 0);
+		}
+		assert_true(!rc || (e.code == rc && strstr(e.text, "memory")));
+		vm_ram_free(s, &r, NULL);
+		failed = fakesys_failed(f);
+		assert_int_equal(fakesys_open_fds(f), 0);
+		assert_int_equal(fakesys_maps(f), 0);
+	} while (n < 3 || failed);
+	assert_in_range(late, 1, 3);
+	fakesys_free(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ram_background),
 		cmocka_unit_test(test_claims),
 		cmocka_unit_test(test_listeners_all_or_none),
 		cmocka_unit_test(test_unaligned_region),
