@@ -13,6 +13,7 @@
 
 #define EXIT_PORT 0xf4u
 #define NULL_DISK "null:"
+#define MAC_TEXT  18
 
 void bench_arg(struct bench_args *a, const char *fmt, ...)
 {
@@ -53,6 +54,16 @@ static const char *escaped(struct bench_args *a, const char *s, char buf[ESCAPED
 	}
 	a->bad |= *s != 0;
 	buf[n] = 0;
+	return buf;
+}
+
+/* The guest's address is given to it, so that what is sent to it goes nowhere else. */
+static const char *mac_text(const struct bench_place *p, char buf[MAC_TEXT])
+{
+	const uint8_t *m = p->mac;
+
+	snprintf(buf, MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4],
+		 m[5]);
 	return buf;
 }
 
@@ -113,7 +124,7 @@ static void sluice_port(const struct bench_cfg *c, const struct bench_side *s,
 {
 	const char *key = NULL, *value = NULL;
 	bool net = topic == BENCH_NET;
-	char buf[ESCAPED_SIZE];
+	char buf[ESCAPED_SIZE], mac[MAC_TEXT];
 
 	if (s->mode == BENCH_M_VFIO) {
 		key = "pf";
@@ -127,9 +138,10 @@ static void sluice_port(const struct bench_cfg *c, const struct bench_side *s,
 		value = net ? c->net_tap : c->disk_path;
 	}
 	bench_arg(out, net ? "--net" : "--disk");
-	bench_arg(out, "id=bench,mode=%s%s%s%s%s%s", sluice_mode(s->mode),
-		  net && s->mode == BENCH_M_VFIO ? "" : ",queues=1", value ? "," : "",
-		  value ? key : "", value ? "=" : "", value ? escaped(out, value, buf) : "");
+	bench_arg(out, "id=bench,mode=%s%s%s%s%s%s%s%s", sluice_mode(s->mode),
+		  net && s->mode == BENCH_M_VFIO ? "" : ",queues=1", net ? ",mac=" : "",
+		  net ? mac_text(p, mac) : "", value ? "," : "", value ? key : "", value ? "=" : "",
+		  value ? escaped(out, value, buf) : "");
 }
 
 static void sluice_args(const struct bench_cfg *c, const struct bench_side *s,
@@ -216,7 +228,7 @@ static void qemu_disk(const struct bench_cfg *c, const struct bench_side *s,
 static void qemu_net(const struct bench_cfg *c, const struct bench_side *s,
 		     const struct bench_place *p, struct bench_args *out)
 {
-	char buf[ESCAPED_SIZE];
+	char buf[ESCAPED_SIZE], mac[MAC_TEXT];
 
 	if (s->mode == BENCH_M_VHOST_USER) {
 		qemu_socket(c->net_socket ? c->net_socket : p->backend, out);
@@ -228,8 +240,9 @@ static void qemu_net(const struct bench_cfg *c, const struct bench_side *s,
 			  escaped(out, c->net_tap ? c->net_tap : "", buf));
 	}
 	bench_arg(out, "-device");
-	bench_arg(out, "%s,netdev=n",
-		  s->mode == BENCH_M_EMULATED ? "e1000" : "virtio-net-pci,disable-legacy=on");
+	bench_arg(out, "%s,netdev=n,mac=%s",
+		  s->mode == BENCH_M_EMULATED ? "e1000" : "virtio-net-pci,disable-legacy=on",
+		  mac_text(p, mac));
 }
 
 static void qemu_args(const struct bench_cfg *c, const struct bench_side *s, enum bench_topic topic,
@@ -314,10 +327,13 @@ void bench_backend_args(const struct bench_cfg *c, const struct bench_side *s,
 			  escaped(out, c->disk_path, buf));
 		return;
 	}
+	/* The payload's frames are broadcasts: as many as in the other modes. The socket, which
+	 * says that all is there, comes last.
+	 */
 	bench_arg(out, "--port");
-	bench_arg(out, "name=guest,queues=1,socket=%s", p->backend);
+	bench_arg(out, "name=host,flood=0,vdev=net_tap0,,iface=%s", p->wire);
 	bench_arg(out, "--port");
-	bench_arg(out, "name=host,vdev=net_tap0,,iface=%s", p->wire);
+	bench_arg(out, "name=guest,queues=1,flood=0,socket=%s", p->backend);
 }
 
 /* DPDK makes a tap interface of its own: one that is there already has another kind of queues. */
@@ -325,8 +341,8 @@ const char *bench_wire(const struct bench_cfg *c, const struct bench_side *s,
 		       const struct bench_place *p)
 {
 	switch (s->mode) {
-	case BENCH_M_VFIO:
-		return NULL;
+	case BENCH_M_VFIO: /* VF and PF meet in the card's own switch */
+		return c->net_wire;
 	case BENCH_M_VHOST_USER:
 		return c->net_socket ? NULL : p->wire;
 	default:

@@ -16,6 +16,16 @@
 enum bench_topic { BENCH_NET, BENCH_DISK, BENCH_CPU_TOPIC, BENCH_MEMORY, BENCH_TOPICS };
 const char *bench_topic_name(enum bench_topic t);
 
+/** enum bench_peer_kind - what the host's end of the network does meanwhile: it sends frames back,
+ * sends frames of its own, takes what comes over TCP, or sends over TCP */
+enum bench_peer_kind {
+	BENCH_PEER_NONE,
+	BENCH_PEER_ECHO,
+	BENCH_PEER_FLOOD,
+	BENCH_PEER_SINK,
+	BENCH_PEER_SOURCE
+};
+
 /**
  * struct bench_load - one thing to measure; tables end with an entry without a name
  * @name:  of the test in results, also what the linux guest is told
@@ -29,6 +39,7 @@ struct bench_load {
 	enum bench_unit unit;
 	unsigned int depth, size;
 	bool on_linux, on_payload;
+	enum bench_peer_kind peer;
 };
 extern const struct bench_load bench_loads[];
 
@@ -68,11 +79,13 @@ struct bench_side {
  * struct bench_cfg - what the user asked for
  * @exe:    this program; @vhostd: the backend; @qemu: the peer; @kernel: the payload or a Linux
  * @modes:  @topics: masks
- * @cpu:    host CPU of the vCPU; @io_cpu: of I/O thread and backend; -1: not pinned
+ * @net_wire: the interface of net_pf, when there is one
+ * @cpu:    host CPU of the vCPU; @io_cpu: of I/O thread and backend; @peer_cpu: of the network's
+ *          other end; -1: not pinned
  * @only:   names of the loads to run, with commas between, or NULL: all
  */
 struct bench_cfg {
-	char *exe, *vhostd, *qemu, *kernel, *initrd;
+	char *exe, *vhostd, *qemu, *kernel, *initrd, *net_wire;
 	unsigned int topics, modes;
 	bool on_linux, peer_qemu, force;
 	uint32_t runs, seconds;
@@ -80,7 +93,7 @@ struct bench_cfg {
 	bool counting; /* the user says that the host's clock counts instructions */
 	const char *page, *only;
 	const char *disk_path, *disk_socket, *disk_pf, *net_tap, *net_socket, *net_pf;
-	int cpu, io_cpu;
+	int cpu, io_cpu, peer_cpu;
 };
 
 /* ---- order.c: which side when */
@@ -112,10 +125,11 @@ void bench_args_free(struct bench_args *a);
 /**
  * struct bench_place - where one machine and its backend meet
  * @dir: a folder of its own; @control: @backend: sockets in it; @wire: interface that a backend
- * makes
+ * makes; @mac: of the guest's card
  */
 struct bench_place {
 	char dir[64], control[96], backend[96], log[96], wire[16];
+	uint8_t mac[6];
 };
 
 /** bench_vmm_args() - the VMM's command line for a side and the loads of one boot. */
@@ -204,12 +218,24 @@ void bench_count_delta(const struct bench_counts *a, const struct bench_counts *
 /* ---- peer.c: the other end of a network */
 
 struct bench_peer;
+
 /**
- * bench_peer_start() - answer the guest's frames on an interface of the host
- * @flood_size: 0: each frame goes back; else frames of this size go out without end
+ * struct bench_peer_spec - a peer to start
+ * @ifname: the host's end; @raise: set it up, since it was made for us
+ * @size:   of the frames of a flood; @to: the guest, which alone gets them
  */
-int bench_peer_start(struct sys *s, const char *ifname, unsigned int flood_size, int cpu,
-		     struct bench_peer **out, struct err *e) __must_check;
+struct bench_peer_spec {
+	const char *ifname;
+	bool raise;
+	enum bench_peer_kind kind;
+	unsigned int size;
+	const uint8_t *to;
+	int cpu;
+};
+
+/** bench_peer_start() - be the other end on an interface of the host; never of kind NONE */
+int bench_peer_start(struct sys *s, const struct bench_peer_spec *spec, struct bench_peer **out,
+		     struct err *e) __must_check;
 void bench_peer_stop(struct bench_peer *p);
 
 /** bench_wire() - the host's end of a side's network; NULL: it is not on this host, or not known.

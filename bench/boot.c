@@ -17,6 +17,7 @@
 
 #include "base/ctl.h"
 #include "bench/proto.h"
+#include "bench/wire.h"
 
 #define BACKEND_WAIT_MS 15000
 #define CTL_WAIT_S	10
@@ -91,17 +92,32 @@ static void probe_open(struct talk *t)
 		setsockopt(t->probe.ctl, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 }
 
-/* A peer on the host's end of the wire, for loads that need one. */
-static int peer_start(struct talk *t)
+/* The host's end of the wire takes up what a load needs of it; without a wire nobody answers. */
+static int peer_set(struct talk *t, enum bench_peer_kind kind, unsigned int size)
 {
 	const struct bench_boot *b = t->b;
-	const struct bench_load *l = b->loads[0];
-	const char *wire = bench_wire(b->cfg, &b->side, &t->place);
-	bool rx = !strcmp(l->guest, "net-rx");
+	struct bench_peer_spec spec = { .ifname = bench_wire(b->cfg, &b->side, &t->place),
+					.kind = kind,
+					.size = size,
+					.to = t->place.mac,
+					.cpu = b->cfg->peer_cpu };
 
-	if (b->cfg->on_linux || !wire || (!rx && strcmp(l->guest, "net-echo")))
+	bench_peer_stop(t->peer);
+	t->peer = NULL;
+	if (!spec.ifname || kind == BENCH_PEER_NONE)
 		return 0;
-	return bench_peer_start(b->sys, wire, rx ? l->size : 0, b->cfg->io_cpu, &t->peer, &t->e);
+	spec.raise = spec.ifname == t->place.wire;
+	return bench_peer_start(b->sys, &spec, &t->peer, &t->e);
+}
+
+/* A Linux guest looks for an echo before each of its loads, so that the wire is known to work. */
+static int peer_first(struct talk *t)
+{
+	const struct bench_load *l = t->b->loads[0];
+
+	if (!t->b->cfg->on_linux)
+		return peer_set(t, l->peer, l->size);
+	return peer_set(t, l->topic == BENCH_NET ? BENCH_PEER_ECHO : BENCH_PEER_NONE, 0);
 }
 
 static int on_hello(struct talk *t, const struct bench_msg *m)
@@ -113,18 +129,32 @@ static int on_hello(struct talk *t, const struct bench_msg *m)
 	t->hello = true;
 	probe_open(t);
 	pin_qemu(t);
-	return peer_start(t);
+	return peer_first(t);
 }
 
-static int go_on(struct talk *t)
+static int answer(struct talk *t, char byte)
 {
-	int ret = sys_write_all(t->b->sys, t->fd, "g", 1);
+	int ret = sys_write_all(t->b->sys, t->fd, &byte, 1);
 
 	return ret ? err_sys(&t->e, ret, "cannot write to the guest's serial port") : 0;
 }
 
+/* This load cannot be, the next one may. The reason is said once. */
+static int leave_out(struct talk *t, const struct bench_load *l)
+{
+	if (!t->b->round)
+		(void)!bench_skip_add(t->b->result, bench_mode_name(t->b->side.mode),
+				      bench_vmm_name(t->b->side.vmm), l->name, "%s", t->e.text);
+	err_clear(&t->e);
+	return peer_first(t) ? t->e.code : answer(t, BENCH_LEAVE);
+}
+
 static int on_start(struct talk *t, const struct bench_msg *m)
 {
+	const struct bench_load *l = load_of(t->b, m->test);
+
+	if (l && t->b->cfg->on_linux && peer_set(t, l->peer, l->size))
+		return leave_out(t, l);
 	snprintf(t->test, sizeof(t->test), "%s", m->test);
 	t->started = true;
 	t->ran = false;
@@ -132,7 +162,7 @@ static int on_start(struct talk *t, const struct bench_msg *m)
 	bench_count(&t->probe, &t->from);
 	if (t->b->counting) /* last, and first at "stop": reading counters is work too */
 		t->from.instructions = bench_clock_work(t->b->sys);
-	return go_on(t);
+	return answer(t, BENCH_GO);
 }
 
 static int on_stop(struct talk *t, const struct bench_msg *m)
@@ -144,7 +174,9 @@ static int on_stop(struct talk *t, const struct bench_msg *m)
 	t->to.instructions = work;
 	bench_probe_stop(&t->probe);
 	t->started = false;
-	return go_on(t);
+	if (t->b->cfg->on_linux && peer_first(t))
+		return t->e.code;
+	return answer(t, BENCH_GO);
 }
 
 static int on_result(struct talk *t, const struct bench_msg *m)
@@ -265,7 +297,7 @@ static void log_tail(struct talk *t)
 
 static int place_make(struct bench_place *p, struct err *e)
 {
-	const char *tmp = getenv("TMPDIR");
+	const char *tmp = getenv("TMPDIR"), *own;
 
 	if (!tmp || strlen(tmp) > 30)
 		tmp = "/tmp";
@@ -277,7 +309,13 @@ static int place_make(struct bench_place *p, struct err *e)
 	snprintf(p->control, sizeof(p->control), "%s/control", p->dir);
 	snprintf(p->backend, sizeof(p->backend), "%s/backend", p->dir);
 	snprintf(p->log, sizeof(p->log), "%s/log", p->dir);
-	snprintf(p->wire, sizeof(p->wire), "sb-%.6s", p->dir + strlen(p->dir) - 6);
+	/* The letters of the folder are nobody else's, so those of interface and card are not
+	 * either.
+	 */
+	own = p->dir + strlen(p->dir) - 6;
+	snprintf(p->wire, sizeof(p->wire), "sb-%.6s", own);
+	p->mac[0] = 0x02; /* locally administered */
+	memcpy(p->mac + 1, own + 1, 5);
 	return 0;
 }
 

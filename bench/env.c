@@ -207,6 +207,8 @@ static void wish_env(const struct bench_cfg *c, struct bench_result *r)
 		(void)!bench_env_str(r, "disk", "%s", c->disk_path);
 	if (c->topics & 1u << BENCH_NET && c->net_tap)
 		(void)!bench_env_str(r, "tap", "%s", c->net_tap);
+	if (c->topics & 1u << BENCH_NET && c->net_pf)
+		(void)!bench_env_str(r, "net-pf", "%s", c->net_pf);
 }
 
 static int load_env(struct sys *s, struct bench_result *r)

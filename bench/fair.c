@@ -71,6 +71,10 @@ static unsigned int fair_host(const struct bench_facts *f, const struct bench_cf
 				  "vCPU, I/O thread and backend share CPU %d: what one does the "
 				  "others wait for, and the backend sleeps where it would poll",
 				  c->cpu);
+	if (c->topics & 1u << BENCH_NET && c->cpu >= 0 && c->peer_cpu < 0)
+		(void)!bench_warn(r, BENCH_NOTE, "peer",
+				  "there is no third CPU for the far end of the network: it takes "
+				  "its time from the vCPU or the backend");
 	/* Where no times are compared, a busy host is no harm. */
 	if (f->load < 0 || f->tcg || f->cpus < 1)
 		return 0;

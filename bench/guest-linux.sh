@@ -2,9 +2,10 @@
 # shellcheck shell=dash disable=SC2013
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# The linux guest of "sluice bench": runs loads with fio and prints the runner's protocol (bench/proto.h) on the
-# console. The lab's init runs it as /test.sh; any RAM disk with busybox and fio will do. On the kernel command
-# line: bench.loads=NAME:KIND:DEPTH:SIZE,... and bench.seconds=N, or bench.ops=N in its place.
+# The linux guest of "sluice bench": runs loads of disks with fio, of the network with netload (bench/netload.c), and
+# prints the runner's protocol (bench/proto.h) on the console. The lab's init runs it as /test.sh; any RAM disk with
+# busybox, fio and netload will do. On the kernel command line: bench.loads=NAME:KIND:DEPTH:SIZE,... and
+# bench.seconds=N, or bench.ops=N in its place.
 
 word() {
 	for w in $(cat /proc/cmdline); do
@@ -19,6 +20,28 @@ disk() {
 	for d in /dev/nvme0n1 /dev/vda; do
 		[ ! -b $d ] || { echo $d; return; }
 	done
+}
+
+# the first interface that has a device behind it
+nic() {
+	for n in /sys/class/net/*; do
+		[ ! -e "$n/device" ] || { echo "${n##*/}"; return; }
+	done
+}
+
+# the name of the driver of an interface
+driver() { basename "$(readlink -f "/sys/class/net/$1/device/driver")"; }
+
+# net NAME KIND DEPTH SIZE: netload says all that is to be said; a wire that is dead once is not tried again
+net() {
+	if [ -n "$dead" ]; then
+		echo "skip test=$1 reason=$dead"
+	elif [ -z "$(nic)" ]; then
+		echo "skip test=$1 reason=there is no network interface"
+	else
+		netload "$(nic)" "$@" "$ops" "$seconds" </dev/console
+		[ $? != 3 ] || dead="nobody answers on the wire"
+	fi
 }
 
 # what fio says in JSON, a member a line: of the part that was asked for
@@ -42,8 +65,8 @@ result() {
 	}'
 }
 
-# load NAME KIND DEPTH SIZE
-load() {
+# disk_load NAME KIND DEPTH SIZE
+disk_load() {
 	dev=$(disk) part="read"
 	set -- "$@" --name=bench --filename="$dev" --bs="$4" --iodepth="$3" --ioengine=libaio --direct=1 --thread \
 		--norandommap --randseed=1 --output-format=json --output=/tmp/fio
@@ -74,10 +97,22 @@ load() {
 	fi
 }
 
-seconds=$(word seconds) ops=$(word ops)
+# load NAME KIND DEPTH SIZE
+load() {
+	case $2 in
+	net-*) net "$@" ;;
+	*) disk_load "$@" ;;
+	esac
+}
+
+# what a system says on the network unasked is no part of a load
+for f in default all; do
+	echo 1 2>/dev/null >/proc/sys/net/ipv6/conf/$f/disable_ipv6
+done
+seconds=$(word seconds) ops=$(word ops) dead=""
 stty -F /dev/console -icanon -echo min 1
 echo "SLUICE-BENCH 1"
-echo "info guest=linux kernel=$(uname -r) disk=$(disk)"
+echo "info guest=linux kernel=$(uname -r) disk=$(disk) nic=$(nic) driver=$([ -z "$(nic)" ] || driver "$(nic)")"
 for l in $(word loads | tr , ' '); do
 	# shellcheck disable=SC2046 # four words
 	load $(echo "$l" | tr : ' ')

@@ -5,21 +5,21 @@
 
 #include "bench/bench.h"
 
-#define DISK(n, g, t, u, d, s)                           \
-	{                                                \
-		n, g, t, BENCH_DISK, u, d, s, true, true \
+#define DISK(n, g, t, u, d, s)                                            \
+	{                                                                 \
+		n, g, t, BENCH_DISK, u, d, s, true, true, BENCH_PEER_NONE \
 	}
-#define NET(n, g, t, u, d, s, lin, pay)               \
-	{                                             \
-		n, g, t, BENCH_NET, u, d, s, lin, pay \
+#define NET(n, g, t, u, d, s, pay, peer)                                  \
+	{                                                                 \
+		n, g, t, BENCH_NET, u, d, s, true, pay, BENCH_PEER_##peer \
 	}
-#define CPU(n, t)                                                     \
-	{                                                             \
-		n, n, t, BENCH_CPU_TOPIC, BENCH_NS, 0, 0, false, true \
+#define CPU(n, t)                                                                      \
+	{                                                                              \
+		n, n, t, BENCH_CPU_TOPIC, BENCH_NS, 0, 0, false, true, BENCH_PEER_NONE \
 	}
-#define MEM(n, t, u)                                        \
-	{                                                   \
-		n, n, t, BENCH_MEMORY, u, 0, 0, false, true \
+#define MEM(n, t, u)                                                         \
+	{                                                                    \
+		n, n, t, BENCH_MEMORY, u, 0, 0, false, true, BENCH_PEER_NONE \
 	}
 
 const struct bench_load bench_loads[] = {
@@ -32,13 +32,17 @@ const struct bench_load bench_loads[] = {
 	     4096),
 	DISK("disk-read-128k-d8", "disk-read", "read 128 KiB, depth 8", BENCH_BYTES, 8, 131072),
 	DISK("disk-flush", "disk-flush", "flush", BENCH_OPS, 1, 4096),
-	NET("net-tx-64", "net-tx", "send packets of 64 bytes", BENCH_PACKETS, 32, 64, false, true),
-	NET("net-tx-1518", "net-tx", "send packets of 1518 bytes", BENCH_PACKETS, 32, 1518, false,
-	    true),
-	NET("net-echo-64", "net-echo", "request and response, 64 bytes", BENCH_OPS, 1, 64, false,
-	    true),
-	NET("net-rx-64", "net-rx", "receive packets of 64 bytes", BENCH_PACKETS, 32, 64, false,
-	    true),
+	NET("net-echo-64", "net-echo", "request and response, 64 bytes", BENCH_OPS, 1, 64, true,
+	    ECHO),
+	NET("net-tx-64", "net-tx", "send packets of 64 bytes", BENCH_PACKETS, 32, 64, true, NONE),
+	NET("net-tx-1518", "net-tx", "send packets of 1518 bytes", BENCH_PACKETS, 32, 1518, true,
+	    NONE),
+	NET("net-rx-64", "net-rx", "receive packets of 64 bytes", BENCH_PACKETS, 32, 64, true,
+	    FLOOD),
+	NET("net-tcp-tx", "net-tcp-tx", "send over TCP, 64 KiB each", BENCH_BYTES, 1, 65536, false,
+	    SINK),
+	NET("net-tcp-rx", "net-tcp-rx", "receive over TCP, 64 KiB each", BENCH_BYTES, 1, 65536,
+	    false, SOURCE),
 	CPU("exit-cpuid", "exit: CPUID"),
 	CPU("exit-hypercall", "exit: hypercall"),
 	CPU("exit-pio-user", "exit: port I/O to user space"),

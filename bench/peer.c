@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The other end of the wire: a thread of ours on the host's side of the tap interface, which sends
- * the guest's frames back to it, or sends frames as fast as the interface takes them. The same for
- * every mode, so that what differs is the way between.
+ * The other end of the wire: a thread of ours on the host's side, the tap interface or the PF,
+ * which sends the guest's frames back to it, sends frames as fast as the interface takes them, or
+ * is the far end of a TCP connection. The same for every mode, so that what differs is the way
+ * between.
  */
 #include <errno.h>
 #include <linux/if_ether.h>
@@ -17,17 +18,23 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "bench/peer.h"
+#include "bench/wire.h"
 
-#define ETHERTYPE 0x88b5 /* for experiments; the payload's frames have it */
-#define FCS	  4u
-#define FRAME_MAX 2048u
-
+/**
+ * struct bench_peer - @fd: of frames, or that listens for a connection
+ * @len: of the frames to send; @from: @to: their addresses
+ * @has_addr: the interface has an address of ours
+ */
 struct bench_peer {
 	struct sys *sys;
 	pthread_t thread;
+	enum bench_peer_kind kind;
 	int fd, stop, cpu;
-	unsigned int len; /* of the frames to send, 0: echo */
-	uint8_t mac[ETH_ALEN];
+	unsigned int len;
+	uint8_t from[ETH_ALEN], to[ETH_ALEN];
+	char ifname[IFNAMSIZ];
+	bool has_addr;
 };
 
 static bool stopped(const struct bench_peer *p, int timeout_ms)
@@ -42,7 +49,7 @@ static void echo(struct bench_peer *p)
 {
 	struct pollfd f[2] = { { .fd = p->fd, .events = POLLIN },
 			       { .fd = p->stop, .events = POLLIN } };
-	uint8_t frame[FRAME_MAX];
+	uint8_t frame[BENCH_FRAME_MAX];
 	struct sockaddr_ll from;
 
 	while (poll(f, 2, -1) >= 0 && !f[1].revents) {
@@ -54,20 +61,20 @@ static void echo(struct bench_peer *p)
 		    from.sll_pkttype == PACKET_OUTGOING)
 			continue;
 		memcpy(frame, frame + ETH_ALEN, ETH_ALEN);
-		memcpy(frame + ETH_ALEN, p->mac, ETH_ALEN);
+		memcpy(frame + ETH_ALEN, p->from, ETH_ALEN);
 		(void)!send(p->fd, frame, (size_t)n, 0);
 	}
 }
 
 static void flood(struct bench_peer *p)
 {
-	uint8_t frame[FRAME_MAX] = { 0 };
+	uint8_t frame[BENCH_FRAME_MAX] = { 0 };
 	unsigned int i;
 
-	memset(frame, 0xff, ETH_ALEN);
-	memcpy(frame + ETH_ALEN, p->mac, ETH_ALEN);
-	frame[12] = ETHERTYPE >> 8;
-	frame[13] = ETHERTYPE & 0xff;
+	memcpy(frame, p->to, ETH_ALEN);
+	memcpy(frame + ETH_ALEN, p->from, ETH_ALEN);
+	frame[12] = BENCH_ETHERTYPE >> 8;
+	frame[13] = BENCH_ETHERTYPE & 0xff;
 	while (!stopped(p, 0))
 		for (i = 0; i < 64; i++)
 			if (send(p->fd, frame, p->len, 0) < 0)
@@ -84,35 +91,69 @@ static void *peer_main(void *arg)
 		CPU_SET((size_t)p->cpu, &set);
 		sched_setaffinity(0, sizeof(set), &set);
 	}
-	if (p->len)
+	if (p->kind == BENCH_PEER_FLOOD)
 		flood(p);
-	else
+	else if (p->kind == BENCH_PEER_ECHO)
 		echo(p);
+	else
+		bench_tcp_serve(p->fd, p->stop, p->kind == BENCH_PEER_SOURCE);
 	return NULL;
 }
 
-static int peer_open(struct bench_peer *p, const char *ifname, struct err *e)
+static int frames_open(struct bench_peer *p, struct err *e)
 {
 	struct sockaddr_ll a = { .sll_family = AF_PACKET,
-				 .sll_protocol = __builtin_bswap16(ETHERTYPE),
-				 .sll_ifindex = (int)if_nametoindex(ifname) };
+				 .sll_protocol = __builtin_bswap16(BENCH_ETHERTYPE),
+				 .sll_ifindex = (int)if_nametoindex(p->ifname) };
 	socklen_t size = sizeof(a);
 
-	if (!a.sll_ifindex)
-		return err_sys(e, -errno, "interface %s", ifname);
 	p->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 	if (p->fd < 0)
 		return err_sys(e, -errno, "cannot open a packet socket");
 	if (bind(p->fd, (struct sockaddr *)&a, sizeof(a)) ||
 	    getsockname(p->fd, (struct sockaddr *)&a, &size))
-		return err_sys(e, -errno, "interface %s", ifname);
-	memcpy(p->mac, a.sll_addr, ETH_ALEN);
-	p->stop = eventfd(0, EFD_CLOEXEC);
-	return p->stop < 0 ? err_sys(e, -errno, "cannot make an eventfd") : 0;
+		return err_sys(e, -errno, "interface %s", p->ifname);
+	memcpy(p->from, a.sll_addr, ETH_ALEN);
+	return 0;
 }
 
-int bench_peer_start(struct sys *s, const char *ifname, unsigned int flood_size, int cpu,
-		     struct bench_peer **out, struct err *e)
+static int tcp_open(struct bench_peer *p, struct err *e)
+{
+	int ret = bench_if_addr(p->ifname, e);
+
+	p->has_addr = !ret;
+	if (ret)
+		return ret;
+	p->fd = bench_tcp_listen(p->ifname, e);
+	return MIN(p->fd, 0);
+}
+
+static int peer_open(struct bench_peer *p, bool raise, struct err *e)
+{
+	int ret = bench_if_up(p->ifname, raise, e);
+
+	if (ret)
+		return ret;
+	p->stop = eventfd(0, EFD_CLOEXEC);
+	if (p->stop < 0)
+		return err_sys(e, -errno, "cannot make an eventfd");
+	if (p->kind == BENCH_PEER_SINK || p->kind == BENCH_PEER_SOURCE)
+		return tcp_open(p, e);
+	return frames_open(p, e);
+}
+
+static void peer_free(struct bench_peer *p)
+{
+	if (p->has_addr)
+		bench_if_addr_drop(p->ifname);
+	if (p->fd >= 0)
+		sys_close(p->sys, &p->fd);
+	sys_close(p->sys, &p->stop);
+	free(p);
+}
+
+int bench_peer_start(struct sys *s, const struct bench_peer_spec *spec, struct bench_peer **out,
+		     struct err *e)
 {
 	struct bench_peer *p = calloc(1, sizeof(*p));
 	int ret;
@@ -121,18 +162,19 @@ int bench_peer_start(struct sys *s, const char *ifname, unsigned int flood_size,
 		return err_set(e, -ENOMEM, "out of memory");
 	p->sys = s;
 	p->fd = p->stop = -1;
-	p->cpu = cpu;
-	p->len = flood_size ? MAX(flood_size, ETH_ZLEN + FCS) - FCS : 0;
-	ret = peer_open(p, ifname, e);
+	p->kind = spec->kind;
+	p->cpu = spec->cpu;
+	p->len = MAX(spec->size, ETH_ZLEN + BENCH_FCS) - BENCH_FCS;
+	memcpy(p->to, spec->to, ETH_ALEN);
+	snprintf(p->ifname, sizeof(p->ifname), "%s", spec->ifname);
+	ret = peer_open(p, spec->raise, e);
 	if (!ret) {
 		ret = -pthread_create(&p->thread, NULL, peer_main, p);
 		if (ret)
 			err_sys(e, ret, "cannot start a thread");
 	}
 	if (ret) {
-		sys_close(s, &p->fd);
-		sys_close(s, &p->stop);
-		free(p);
+		peer_free(p);
 		return ret;
 	}
 	*out = p;
@@ -147,7 +189,5 @@ void bench_peer_stop(struct bench_peer *p)
 		return;
 	(void)!write(p->stop, &one, sizeof(one));
 	pthread_join(p->thread, NULL);
-	sys_close(p->sys, &p->fd);
-	sys_close(p->sys, &p->stop);
-	free(p);
+	peer_free(p);
 }

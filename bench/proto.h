@@ -9,7 +9,8 @@
  *
  *	SLUICE-BENCH 1
  *	info KEY=VALUE ...
- *	start test=NAME		then waits for a byte, so that counters can be read
+ *	start test=NAME		then waits for a byte, so that counters can be read: 'g' go,
+ *				's' leave it out (nothing more is said of it)
  *	stop test=NAME		the same
  *	result test=NAME ops=N ns=N [bytes=N p50_ns=N p99_ns=N p999_ns=N max_ns=N errors=N]
  *	hist test=NAME UPPER_NS:COUNT ...

@@ -92,11 +92,27 @@ static int round_add(struct session *s, enum bench_topic t, unsigned int round)
 	return 0;
 }
 
+/* A topic that this guest has no loads for. */
+static void topics_look(struct session *s)
+{
+	const struct bench_load *loads[LOADS_MAX];
+	unsigned int t;
+
+	for (t = 0; t < BENCH_TOPICS; t++)
+		if (s->cfg->topics & 1u << t && !s->cfg->only &&
+		    !loads_of(s->cfg, (enum bench_topic)t, loads))
+			(void)!bench_skip_add(s->result, bench_mode_name(BENCH_M_NONE),
+					      bench_vmm_name(BENCH_SLUICE), "",
+					      "%s: --guest payload measures it, linux does not",
+					      bench_topic_name((enum bench_topic)t));
+}
+
 static int list_make(struct session *s)
 {
 	unsigned int round, t;
 	int ret = 0;
 
+	topics_look(s);
 	for (round = 0; round < s->cfg->runs && !ret; round++)
 		for (t = 0; t < BENCH_TOPICS && !ret; t++)
 			if (s->cfg->topics & 1u << t)
@@ -160,7 +176,9 @@ static void explain_reason(char *text, char *out, size_t size)
 /* The planner itself is asked, with the command line that would be used. */
 static bool explain(struct session *s, const struct job *j, char *why, size_t size)
 {
-	struct bench_place p = { .dir = "bench", .control = "control", .backend = "backend" };
+	struct bench_place p = {
+		.dir = "bench", .control = "control", .backend = "backend", .mac = { 2 }
+	};
 	struct bench_args a = { 0 };
 	struct err e = { 0 };
 	char text[4096];

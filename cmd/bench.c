@@ -56,18 +56,20 @@ static const struct opt bench_opts[] = {
 	{ "disk-pf", OPT_STR, .off = B(disk_pf), .arg = "/dev/nvmeN|BDF", .complete = "file",
 	  .help = "NVMe controller whose VF is the disk of mode vfio" },
 	{ "net-tap", OPT_STR, .off = B(net_tap), .arg = "IFNAME",
-	  .help = "tap interface behind the network port" },
+	  .help = "tap interface behind the network port, made when it is not there; the runner is its "
+		  "host's end" },
 	{ "net-socket", OPT_STR, .off = B(net_socket), .arg = "PATH", .complete = "file",
 	  .help = "a vhost-user backend for the network (sluice-vhostd is started)" },
 	{ "net-pf", OPT_STR, .off = B(net_pf), .arg = "IFNAME|BDF",
-	  .help = "physical function whose VF is the network port of mode vfio" },
+	  .help = "physical function whose VF is the network port of mode vfio; the runner is at the PF" },
 	{ "memory", OPT_SIZE, .off = B(memory), .min = MIB(64), .group = "How",
 	  .help = "guest memory (256M)" },
 	{ "page", OPT_ENUM, .off = B(page), .choices = page_names, .given = B(page_given),
 	  .help = "pages behind it, the same in every mode (thp; 4K with a peer, which cannot ask "
 		  "for more)" },
 	{ "pin", OPT_BOOL, .off = B(pin),
-	  .help = "vCPU on the first CPU we may use, I/O and backend on the second (on)" },
+	  .help = "vCPU on the first CPU we may use, I/O and backend on the second, the far end of the "
+		  "network on the third (on)" },
 	{ "clock", OPT_ENUM, .off = B(clock), .choices = clock_names,
 	  .help = "what the host's clock counts; instructions: so does the lab's with --icount, "
 		  "which says it in SLUICE_CLOCK (time)" },
@@ -133,21 +135,47 @@ static void cfg_free(struct bench_cfg *c)
 	free(c->kernel);
 	free(c->initrd);
 	free(c->qemu);
+	free(c->net_wire);
 }
 
-/* The first two CPUs this process may run on; the same one twice when there is no second. */
+/*
+ * The first CPUs this process may run on. Without a second one that of the vCPU is used twice;
+ * without a third one the peer runs where there is room, since a backend may poll on the second.
+ */
 static void choose_cpus(struct bench_cfg *c)
 {
+	int i, n = 0, found[3] = { -1, -1, -1 };
 	cpu_set_t set;
-	int i, found[2] = { -1, -1 };
 
 	if (sched_getaffinity(0, sizeof(set), &set))
 		return;
-	for (i = 0; i < CPU_SETSIZE && found[1] < 0; i++)
+	for (i = 0; i < CPU_SETSIZE && n < 3; i++)
 		if (CPU_ISSET((size_t)i, &set))
-			found[found[0] >= 0] = i;
+			found[n++] = i;
 	c->cpu = found[0];
 	c->io_cpu = found[1] >= 0 ? found[1] : found[0];
+	c->peer_cpu = found[2];
+}
+
+static int first_name(void *arg, const char *name)
+{
+	char **out = arg;
+
+	*out = strdup(name);
+	return 1;
+}
+
+/* The interface of the PF, which is given by that name or by its PCI address. */
+static char *net_wire(struct sys *s, const char *pf)
+{
+	char path[128], *name = NULL;
+
+	if (sys_exists(s, "/sys/class/net/%s", pf))
+		return strdup(pf);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s%.60s/net",
+		 strlen(pf) < strlen("0000:00:00.0") ? "0000:" : "", pf);
+	(void)!s->ops->listdir(s, path, first_name, &name);
+	return name;
 }
 
 static int cfg_make(struct sys *s, const struct bench_opts *o, const char *what,
@@ -180,7 +208,8 @@ static int cfg_make(struct sys *s, const struct bench_opts *o, const char *what,
 	c->net_tap = o->net_tap;
 	c->net_socket = o->net_socket;
 	c->net_pf = o->net_pf;
-	c->cpu = c->io_cpu = -1;
+	c->net_wire = c->net_pf ? net_wire(s, c->net_pf) : NULL;
+	c->cpu = c->io_cpu = c->peer_cpu = -1;
 	if (o->pin)
 		choose_cpus(c);
 	if (!IS_ALIGNED(c->memory, MIB(2)))

@@ -44,7 +44,8 @@ static int boot(const char *body, int stop, struct bench_result *r, struct err *
 			       .page = "4K",
 			       .disk_path = "null:1G",
 			       .cpu = -1,
-			       .io_cpu = -1 };
+			       .io_cpu = -1,
+			       .peer_cpu = -1 };
 	struct bench_boot b = { .sys = kernel ? kernel : sys_host(),
 				.cfg = &c,
 				.side = { BENCH_M_VIRTIO, BENCH_SLUICE },

@@ -122,7 +122,8 @@ static char *joined(struct bench_args *a)
 static char *vmm_line(const struct bench_cfg *c, enum bench_mode m, enum bench_vmm v,
 		      const struct bench_load *l)
 {
-	const struct bench_place p = { "/tmp/d", "/tmp/d/c", "/tmp/d/b", "/tmp/d/l", "w" };
+	const struct bench_place p = { "/tmp/d",   "/tmp/d/c", "/tmp/d/b",
+				       "/tmp/d/l", "w",	       { 2, 0, 0, 0, 0, 0x1a } };
 	const struct bench_side s = { m, v };
 	struct bench_args a = { 0 };
 
@@ -160,7 +161,7 @@ static void test_args(void **state)
 
 static char *backend_line(const struct bench_cfg *c, enum bench_topic topic)
 {
-	const struct bench_place p = { "/tmp/d", "/tmp/d/c", "/tmp/d/b", "/tmp/d/l", "w" };
+	const struct bench_place p = { "/tmp/d", "/tmp/d/c", "/tmp/d/b", "/tmp/d/l", "w", { 0 } };
 	const struct bench_side s = { BENCH_M_VHOST_USER, BENCH_SLUICE };
 	struct bench_args a = { 0 };
 
@@ -190,7 +191,7 @@ static void test_hostile_args(void **state)
 	static const char *const paths[] = {
 		"a b", "a\"b'c", ",,x=y,", "-drive", "null:lots", "", "null:1G,read-zeroes=on"
 	};
-	const struct bench_place p = { "/tmp/d", "/tmp/d/c", "/tmp/d/b", "/tmp/d/l", "w" };
+	const struct bench_place p = { "/tmp/d", "/tmp/d/c", "/tmp/d/b", "/tmp/d/l", "w", { 0 } };
 	const struct bench_load *l = bench_loads;
 	struct bench_cfg c = cfg();
 	static char path[2 * 4096];
@@ -279,6 +280,40 @@ static void test_qemu(void **state)
 	assert_non_null(strstr(t, "virtio-net-pci,"));
 }
 
+/* The guest's card has an address of ours, and the far end is where the guest's frames come
+ * out. */
+static void test_net(void **state)
+{
+	const struct bench_place p = { .backend = "/tmp/d/b", .wire = "w" };
+	struct bench_side s = { BENCH_M_VHOST_USER, BENCH_SLUICE };
+	const struct bench_load *l = bench_loads;
+	struct bench_args a = { 0 };
+	struct bench_cfg c = cfg();
+	char *t;
+
+	while (strcmp(l->name, "net-echo-64"))
+		l++;
+	c.net_tap = "tap0";
+	c.net_pf = "01:00.0";
+	c.net_wire = (char *)"eth0";
+	t = vmm_line(&c, BENCH_M_VIRTIO, BENCH_SLUICE, l);
+	assert_non_null(
+		strstr(t, "--net id=bench,mode=virtio,queues=1,mac=02:00:00:00:00:1a,tap=tap0 "));
+	t = vmm_line(&c, BENCH_M_VFIO, BENCH_SLUICE, l);
+	assert_non_null(strstr(t, "--net id=bench,mode=vfio,mac=02:00:00:00:00:1a,pf=01:00.0 "));
+	t = vmm_line(&c, BENCH_M_EMULATED, BENCH_QEMU, l);
+	assert_non_null(strstr(t, "e1000,netdev=n,mac=02:00:00:00:00:1a "));
+	bench_backend_args(&c, &s, BENCH_NET, &p, &a);
+	assert_non_null(strstr(joined(&a), "vdev=net_tap0,,iface=w "));
+	assert_string_equal(bench_wire(&c, &s, &p), "w");
+	c.net_socket = "/run/theirs";
+	assert_null(bench_wire(&c, &s, &p));
+	s.mode = BENCH_M_VFIO;
+	assert_string_equal(bench_wire(&c, &s, &p), "eth0");
+	s.mode = BENCH_M_EMULATED;
+	assert_string_equal(bench_wire(&c, &s, &p), "tap0");
+}
+
 /* ---- fairness ---- */
 
 static enum bench_level level_of(const struct bench_result *r, const char *about)
@@ -328,7 +363,8 @@ static void test_before(void **state)
 	f.load = 10000; /* no times, so no harm */
 	expect(f, c, 0, "kvm", BENCH_REFUSE);
 	expect(f, c, 0, "load", BENCH_LEVELS);
-	/* a clock of instructions changes nothing about times; one that is none is refused */
+	/* a clock of instructions changes nothing about times; one that is none is refused
+	 */
 	c.counting = f.counting = true;
 	expect(f, c, 0, "kvm", BENCH_REFUSE);
 	expect(f, c, 0, "clock", BENCH_LEVELS);
@@ -356,6 +392,9 @@ static void test_before(void **state)
 	expect(good, c, 0, "backend", BENCH_WARN);
 	c.topics = 1u << BENCH_NET;
 	expect(good, c, 0, NULL, 0);
+	c.peer_cpu = -1;
+	expect(good, c, 0, "peer", BENCH_NOTE);
+	c.peer_cpu = 2;
 	c.net_pf = "eth0";
 	expect(good, c, 0, NULL, 0);
 	c.modes |= 1u << BENCH_M_VFIO;
@@ -394,7 +433,7 @@ int main(void)
 		cmocka_unit_test(test_args),	     cmocka_unit_test(test_before),
 		cmocka_unit_test(test_after),	     cmocka_unit_test(test_backend),
 		cmocka_unit_test(test_hostile_args), cmocka_unit_test(test_args_limit),
-		cmocka_unit_test(test_qemu),
+		cmocka_unit_test(test_qemu),	     cmocka_unit_test(test_net),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
