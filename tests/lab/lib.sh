@@ -155,6 +155,16 @@ lab_guest_initrd() {
 	rm -rf "$dir"
 }
 
+# lab_bench_initrd OUT: that of "sluice bench --guest linux"
+lab_bench_initrd() {
+	local dir
+	lab_guest_initrd "$LAB_REPO/bench/guest-linux.sh" "$1"
+	dir=$(mktemp -d "$LAB_WORK/initrd.XXXXXX")
+	install -D "$(dirname "$SLUICE")/../bench/netload" "$dir/bin/netload"
+	(cd "$dir" && echo bin/netload | cpio --quiet -R 0:0 -o -H newc) >>"$1"
+	rm -rf "$dir"
+}
+
 # lab_guest_min_initrd: prints the path of the smallest one. It says "L2: init" and ends as l2= on the
 # kernel command line says: poweroff (default), reboot, halt, panic; "l2=reboot reboot=t" triple faults
 lab_guest_min_initrd() { echo "$LAB_CACHE/min.cpio"; }
