@@ -98,7 +98,7 @@ static int ram_up(struct run *r, struct err *e)
 		.node = r->o.node_given ? (int)r->o.node : -1,
 		/* An assigned device pins all of it: taken at once, it comes in huge pages. */
 		.prefault = r->o.prefault || run_pins(r),
-		.background = true,
+		.background = r->background,
 		.progress = ram_progress,
 	};
 	int ret = vm_ram_alloc(r->sys, &r->vm.ram, &cfg, e);
@@ -266,7 +266,7 @@ static int run_explain(struct run *r, struct err *e)
 
 static int run_main(struct sys *s, const struct cmd *c, int argc, char **argv)
 {
-	struct run r = { .sys = s, .sigfd = -1, .console_slave = -1 };
+	struct run r = { .sys = s, .background = true, .sigfd = -1, .console_slave = -1 };
 	struct err e = { 0 };
 	int rest, status = CMD_USAGE;
 

@@ -206,9 +206,25 @@ void run_give_back(struct run *r)
 		port_undo(&r->ports[i]);
 }
 
+/* What was begun with a port's open. A mode that fails now falls as one whose open does. */
+static int port_ready(struct run_port *p, struct err *e)
+{
+	int ret = 0;
+
+	while (!ret && p->ops->ready && p->ops->ready(p, e)) {
+		ret = port_fall(p, "open", e);
+		if (!ret)
+			ret = port_to(p, PORT_OPEN, e);
+	}
+	return ret;
+}
+
 int run_open(struct run *r, struct err *e)
 {
 	int ret = ports_to(r, PORT_OPEN, e);
+
+	for (unsigned int i = 0; i < r->nports && !ret; i++)
+		ret = port_ready(&r->ports[i], e);
 
 	if (ret)
 		run_close(r);

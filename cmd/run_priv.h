@@ -35,6 +35,8 @@ struct port_view {
  * struct port_ops - how a mode is brought up; a failure leaves nothing of its phase behind
  * @take:  change the host, journaled; @give_back: undo it. Both may be NULL
  * @open:  make the device: fills dev of the port
+ * @ready: finish what @open has begun, once all ports were opened; may be NULL. A failure leaves
+ *the device, which @close frees
  * @close: free the device, if there is one, and what is then needed no more
  * @view:  VM lock held, dev is there
  * @stat:  rows for "ctl stat", added to the lists of o; VM lock held, dev is there
@@ -44,6 +46,7 @@ struct port_ops {
 	int (*take)(struct run_port *p, struct err *e);
 	void (*give_back)(struct run_port *p);
 	int (*open)(struct run_port *p, struct err *e);
+	int (*ready)(struct run_port *p, struct err *e);
 	void (*close)(struct run_port *p);
 	void (*view)(struct run_port *p, struct port_view *out);
 	void (*stat)(struct run_port *p, json_t *o);
@@ -79,6 +82,7 @@ struct run_port {
  * struct run - one "sluice run"
  * The steps of run.c bring its parts up in order and take them down in reverse.
  *
+ * @background: what waits for the kernel does so on threads (not in tests over a fake kernel)
  * @boot:    kernel and initrds, open for as long as the machine may reboot
  * @ev:      the main loop: serial port, control socket, signals, device events, resets
  * @sigs:    termination signals so far: the first is the power button
@@ -95,6 +99,7 @@ struct run {
 	struct log log;
 	struct run_opts o;
 	const char *name;
+	bool background;
 
 	struct vm_boot boot;
 	struct ev *ev;

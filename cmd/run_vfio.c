@@ -101,7 +101,8 @@ static void ctx_close(struct run_port *p)
 		run_vfio_free(p->run);
 }
 
-/* Group and device: the first look at the hardware itself. */
+/* Group and device: the first look at the hardware itself. The kernel resets the device meanwhile.
+ */
 static int open_fn(struct run_port *p, struct err *e)
 {
 	struct run *r = p->run;
@@ -116,11 +117,18 @@ static int open_fn(struct run_port *p, struct err *e)
 
 	if (!r->vfio)
 		ret = vfio_ctx_new(r->sys, &r->log, false, &r->vfio, e);
+	if (!ret && r->background)
+		vfio_ctx_background(r->vfio);
 	if (!ret)
-		ret = vfio_ctx_add(r->vfio, p->spec->id, &o, &p->dev, e);
+		ret = vfio_ctx_begin(r->vfio, p->spec->id, &o, &p->dev, e);
 	if (ret)
 		ctx_close(p);
 	return ret;
+}
+
+static int ready_fn(struct run_port *p, struct err *e)
+{
+	return vfio_ctx_ready(p->run->vfio, p->dev, e);
 }
 
 static void close_fn(struct run_port *p)
@@ -180,6 +188,7 @@ const struct port_ops port_vfio = {
 	.take = take,
 	.give_back = give_back,
 	.open = open_fn,
+	.ready = ready_fn,
 	.close = close_fn,
 	.view = view,
 	.stat = count,

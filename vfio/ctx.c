@@ -12,6 +12,7 @@ struct vfio_ctx {
 	struct ioas *ioas;
 	struct vfio_dma dma;
 	struct vm *vm; /* once attached */
+	bool background;
 	struct list devs;
 };
 
@@ -34,6 +35,11 @@ int vfio_ctx_new(struct sys *s, const struct log *log, bool p2p, struct vfio_ctx
 	vfio_dma_init(&c->dma, c->ioas, log, p2p);
 	*out = c;
 	return 0;
+}
+
+void vfio_ctx_background(struct vfio_ctx *c)
+{
+	c->background = true;
 }
 
 /* ---- adding a function ---- */
@@ -78,9 +84,19 @@ static int open_device(struct vfio_ctx *c, struct vfio_pci *p, const char *dev, 
 	if (r < 0)
 		return r;
 	p->group_id = id;
-	r = vfd_kernel_open(c->sys, p->group, p->opts.bdf, p->opts.vf_token, &p->vfd, e);
+	return vfd_kernel_begin(c->sys, p->group, p->opts.bdf, p->opts.vf_token, c->background,
+				&p->vfd, e);
+}
+
+int vfio_ctx_ready(struct vfio_ctx *c, struct vm_dev *d, struct err *e)
+{
+	struct vfio_pci *p = vfio_pci_of_dev(d);
+	char dev[BDF_STRLEN];
+	int r = vfd_kernel_ready(p->vfd, e);
+
 	if (r < 0)
 		return r;
+	bdf_format(dev, p->opts.bdf);
 	p->is_vf = sys_exists(c->sys, "/sys/bus/pci/devices/%s/physfn", dev);
 	if (!p->vfd->can_reset && !p->opts.force_no_reset)
 		return err_set(
@@ -91,8 +107,8 @@ static int open_device(struct vfio_ctx *c, struct vfio_pci *p, const char *dev, 
 	return 0;
 }
 
-int vfio_ctx_add(struct vfio_ctx *c, const char *id, const struct vfio_pci_opts *o,
-		 struct vm_dev **out, struct err *e)
+int vfio_ctx_begin(struct vfio_ctx *c, const char *id, const struct vfio_pci_opts *o,
+		   struct vm_dev **out, struct err *e)
 {
 	char dev[BDF_STRLEN];
 	struct vm_dev *d;
@@ -126,6 +142,21 @@ int vfio_ctx_add(struct vfio_ctx *c, const char *id, const struct vfio_pci_opts 
 	}
 	*out = d;
 	return 0;
+}
+
+int vfio_ctx_add(struct vfio_ctx *c, const char *id, const struct vfio_pci_opts *o,
+		 struct vm_dev **out, struct err *e)
+{
+	struct vm_dev *d = NULL;
+	int r = vfio_ctx_begin(c, id, o, &d, e);
+
+	if (r == 0)
+		r = vfio_ctx_ready(c, d, e);
+	if (r < 0)
+		vm_dev_free(d);
+	else
+		*out = d;
+	return r;
 }
 
 /* ---- memory ---- */

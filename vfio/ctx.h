@@ -25,8 +25,20 @@ struct vfio_ctx;
 int vfio_ctx_new(struct sys *s, const struct log *log, bool p2p, struct vfio_ctx **out,
 		 struct err *e) __must_check;
 
+/** vfio_ctx_background() - functions are opened side by side, each on a thread, from
+ * vfio_ctx_begin() to vfio_ctx_ready(). */
+void vfio_ctx_background(struct vfio_ctx *c);
+
 /**
- * vfio_ctx_add() - open a function and make a device of it
+ * vfio_ctx_begin() - begin to open a function, and make a device of it
+ * vfio_ctx_ready() - the end of it. After a failure, too, the device is to be freed
+ */
+int vfio_ctx_begin(struct vfio_ctx *c, const char *id, const struct vfio_pci_opts *o,
+		   struct vm_dev **out, struct err *e) __must_check;
+int vfio_ctx_ready(struct vfio_ctx *c, struct vm_dev *d, struct err *e) __must_check;
+
+/**
+ * vfio_ctx_add() - both at once
  * @id:  "net0"
  * @out: the device; the context's until vm_dev_add() was called for it, and freed with its VM or
  * with the context

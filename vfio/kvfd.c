@@ -2,9 +2,15 @@
 /*
  * A device behind the kernel's VFIO group interface. Regions lie at offsets of the device file that
  * only the kernel knows, so they are asked for once at open and looked up for each access.
+ *
+ * The kernel resets a device when its file is asked for, and the specification makes it wait 100 ms
+ * for that (PCIe base spec 6.6.2). So the asking is done on a thread, if that is wanted: devices,
+ * and the rest of the set-up, wait side by side.
  */
 #include <errno.h>
 #include <linux/vfio.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +24,11 @@ struct kvfd {
 	struct vfd vfd;
 	struct sys *sys;
 	int fd;
+	int group_fd;
+	char dev[BDF_STRLEN], name[96]; /* name: as the kernel wants it, with the token */
+	bool token, opening;		/* opening: the thread runs, or has run */
+	pthread_t thread;
+	int got; /* the thread's until it was joined: the file, or -errno */
 	uint64_t off[VFIO_PCI_NUM_REGIONS];
 	struct vfd_region region[VFIO_PCI_NUM_REGIONS];
 };
@@ -31,6 +42,10 @@ static void kvfd_close(struct vfd *d)
 {
 	struct kvfd *k = to_kvfd(d);
 
+	if (k->opening) {
+		pthread_join(k->thread, NULL);
+		k->fd = k->got;
+	}
 	sys_close(k->sys, &k->fd);
 	free(k);
 }
@@ -242,23 +257,29 @@ static int device_fd_failed(struct sys *s, const char *dev, int code, bool token
 	return err_sys(e, code, "cannot open %s", dev);
 }
 
-static int get_device(struct kvfd *k, struct iommu_group *g, const char *dev, const char *token,
-		      struct err *e)
+static int get_device(struct kvfd *k)
 {
-	char name[96];
-	int r;
+	return sys_ioctl(k->sys, k->group_fd, VFIO_GROUP_GET_DEVICE_FD, k->name);
+}
 
-	if (token)
-		r = snprintf(name, sizeof(name), "%s vf_token=%s", dev, token);
-	else
-		r = snprintf(name, sizeof(name), "%s", dev);
-	if ((size_t)r >= sizeof(name))
-		return err_set(e, -EINVAL, "vf-token is not a UUID: %s", token);
-	r = sys_ioctl(k->sys, iommu_group_fd(g), VFIO_GROUP_GET_DEVICE_FD, name);
-	if (r < 0)
-		return device_fd_failed(k->sys, dev, r, token != NULL, e);
-	k->fd = r;
-	return 0;
+static void *get_device_main(void *arg)
+{
+	struct kvfd *k = arg;
+
+	k->got = get_device(k);
+	return NULL;
+}
+
+/* Without a thread it is done later, which is slower and no more. */
+static void get_device_start(struct kvfd *k)
+{
+	sigset_t all, old;
+
+	/* Signals are read from a signalfd on the main loop. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	k->opening = !pthread_create(&k->thread, NULL, get_device_main, k);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 static int query_device(struct kvfd *k, const char *dev, struct err *e)
@@ -280,26 +301,43 @@ static int query_device(struct kvfd *k, const char *dev, struct err *e)
 	return 0;
 }
 
-int vfd_kernel_open(struct sys *s, struct iommu_group *g, struct bdf b, const char *vf_token,
-		    struct vfd **out, struct err *e)
+int vfd_kernel_begin(struct sys *s, struct iommu_group *g, struct bdf b, const char *vf_token,
+		     bool background, struct vfd **out, struct err *e)
 {
 	struct kvfd *k = calloc(1, sizeof(*k));
-	char dev[BDF_STRLEN];
-	int r;
+	int n;
 
-	bdf_format(dev, b);
 	if (!k)
-		return err_sys(e, -ENOMEM, "%s", dev);
+		return err_sys(e, -ENOMEM, "device file");
 	k->vfd.ops = &kvfd_ops;
 	k->sys = s;
 	k->fd = -1;
-	r = get_device(k, g, dev, vf_token, e);
-	if (r == 0)
-		r = query_device(k, dev, e);
-	if (r < 0) {
+	k->group_fd = iommu_group_fd(g);
+	k->token = vf_token;
+	bdf_format(k->dev, b);
+	n = snprintf(k->name, sizeof(k->name), "%s%s%s", k->dev, vf_token ? " vf_token=" : "",
+		     vf_token ? vf_token : "");
+	if ((size_t)n >= sizeof(k->name)) {
 		kvfd_close(&k->vfd);
-		return r;
+		return err_set(e, -EINVAL, "vf-token is not a UUID: %s", vf_token);
 	}
+	if (background)
+		get_device_start(k);
 	*out = &k->vfd;
 	return 0;
+}
+
+int vfd_kernel_ready(struct vfd *d, struct err *e)
+{
+	struct kvfd *k = to_kvfd(d);
+	int r;
+
+	if (k->opening)
+		pthread_join(k->thread, NULL);
+	r = k->opening ? k->got : get_device(k);
+	k->opening = false;
+	if (r < 0)
+		return device_fd_failed(k->sys, k->dev, r, k->token, e);
+	k->fd = r;
+	return query_device(k, k->dev, e);
 }

@@ -73,12 +73,18 @@ struct vfd {
 };
 
 /**
- * vfd_kernel_open() - open a PCI function through its attached group
- * @vf_token: UUID that the owner of the PF has set, or NULL. Must be NULL for a function that needs
- * none.
+ * vfd_kernel_begin() - open a PCI function through its attached group
+ * @vf_token:   UUID that the owner of the PF has set, or NULL. Must be NULL for a function that
+ *		needs none.
+ * @background: on a thread; the group stays attached until vfd_kernel_ready() or vfd_close()
+ *
+ * Nothing of it may be used before vfd_kernel_ready() has said 0; vfd_close() may.
  */
-int vfd_kernel_open(struct sys *s, struct iommu_group *g, struct bdf b, const char *vf_token,
-		    struct vfd **out, struct err *e) __must_check;
+int vfd_kernel_begin(struct sys *s, struct iommu_group *g, struct bdf b, const char *vf_token,
+		     bool background, struct vfd **out, struct err *e) __must_check;
+
+/** vfd_kernel_ready() - once: the function is open and known, or why not. */
+int vfd_kernel_ready(struct vfd *d, struct err *e) __must_check;
 
 static inline void vfd_close(struct vfd *d)
 {

@@ -38,11 +38,11 @@ static struct crash *crash_of(struct sys *s)
 static void step(struct sys *s, const char *call, const char *what)
 {
 	struct crash *c = crash_of(s);
+	unsigned long n = __atomic_add_fetch(&c->step, 1, __ATOMIC_RELAXED); /* any thread */
 
-	c->step++;
 	if (c->list)
-		fprintf(stderr, "crash: step %lu: %s %s\n", c->step, call, what);
-	if (c->step == c->at)
+		fprintf(stderr, "crash: step %lu: %s %s\n", n, call, what);
+	if (n == c->at)
 		kill(getpid(), SIGKILL);
 }
 

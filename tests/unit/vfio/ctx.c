@@ -167,6 +167,38 @@ static void sentences(void **state)
 	has(f->e.text, "is a bridge");
 }
 
+/* On threads: what the kernel says is told when it is asked for, or by nobody. */
+static void side_by_side(void **state)
+{
+	struct fix *f = *state;
+	unsigned int fds = fakesys_open_fds(f->fs);
+	struct vfio_pci_opts o = opts(VF0);
+	struct vm_dev *d = NULL;
+	struct vfio_pci_info i;
+
+	assert_int_equal(vfio_ctx_new(f->s, NULL, false, &f->c, &f->e), 0);
+	vfio_ctx_background(f->c);
+	f->v.device_fd_err = -EACCES;
+	assert_int_equal(vfio_ctx_begin(f->c, "net0", &o, &d, &f->e), 0);
+	assert_int_equal(vfio_ctx_ready(f->c, d, &f->e), -EACCES);
+	has(f->e.text, "vf-token=UUID");
+	vm_dev_free(d);
+	/* given up before it was asked for: an open that fails, and one that works */
+	assert_int_equal(vfio_ctx_begin(f->c, "net0", &o, &d, &f->e), 0);
+	vm_dev_free(d);
+	f->v.device_fd_err = 0;
+	assert_int_equal(vfio_ctx_begin(f->c, "net0", &o, &d, &f->e), 0);
+	vm_dev_free(d);
+	assert_int_equal(f->v.groups_in, 0);
+	assert_int_equal(vfio_ctx_begin(f->c, "net0", &o, &d, &f->e), 0);
+	assert_int_equal(vfio_ctx_ready(f->c, d, &f->e), 0);
+	vfio_pci_info(d, &i);
+	assert_true(i.can_reset && i.group == 8);
+	vfio_ctx_free(f->c);
+	f->c = NULL;
+	assert_int_equal(fakesys_open_fds(f->fs), fds);
+}
+
 static void no_reset_refused(void **state)
 {
 	struct fix *f = *state;
@@ -356,15 +388,11 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(two_devices),
-		T(release_one),
-		T(sentences),
-		T(no_reset_refused),
-		T(limits_before_first_map),
-		T(no_snoop),
-		T(p2p_is_a_wish),
-		T(fail_nth),
-		cmocka_unit_test(events),
+		T(two_devices),	     T(release_one),
+		T(sentences),	     T(side_by_side),
+		T(no_reset_refused), T(limits_before_first_map),
+		T(no_snoop),	     T(p2p_is_a_wish),
+		T(fail_nth),	     cmocka_unit_test(events),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
