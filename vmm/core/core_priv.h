@@ -8,9 +8,15 @@
 int vm_slots_init(struct vm_slots *s, struct vm *vm, struct err *e) __must_check;
 void vm_slots_fini(struct vm_slots *s);
 
+/** ram_page_name() - "4K", "thp", "2M", "1G". */
+const char *ram_page_name(const struct vm_ram *r);
+
 /* ---- ram_fill.c ---- */
 
-/** ram_fill() - take all pages, or as many as until *stop (may be NULL) is set. */
+/**
+ * ram_fill() - take all pages, or as many as until *stop (may be NULL) is set; without prefault
+ * those of a pool only, which are not mapped then
+ */
 int ram_fill(struct sys *s, const struct vm_ram *r, const struct vm_ram_cfg *cfg, const bool *stop,
 	     struct err *e) __must_check;
 /** ram_fill_start() - the same on a thread: vm_ram_wait() tells. */

@@ -118,7 +118,8 @@ struct vm_ram_cfg {
 	enum vm_page page;
 	int node;	 /* NUMA node or -1 */
 	bool prefault;	 /* take all pages now */
-	bool background; /* on a thread: vm_ram_wait() before the guest, or a device, needs them */
+	bool background; /* so, and pages of a pool, on a thread: vm_ram_wait() before one is used
+			  */
 	/* prefault progress, NULL for none; called at most every 200 ms after the first second, and
 	 * once at the end */
 	void (*progress)(void *arg, uint64_t done, uint64_t total);

@@ -158,10 +158,15 @@ static int ram_map(struct sys *s, struct vm_ram *r, struct err *e)
 	return 0;
 }
 
+const char *ram_page_name(const struct vm_ram *r)
+{
+	return pages[r->page].name;
+}
+
 /*
- * Where the pages come from, and the pages themselves where they are taken at once: hugetlb ones,
- * of which a missing one would be a SIGBUS in the middle of a guest. Taken pages stay on the node
- * they are on, so the binding comes first.
+ * Where the pages come from, and the pages themselves where they are taken at once: hugetlb ones
+ * always, of which a missing one would be a SIGBUS in the middle of a guest. Taken pages stay on
+ * the node they are on, so the binding comes first.
  */
 static int ram_pages(struct sys *s, struct vm_ram *r, const struct vm_ram_cfg *cfg, struct err *e)
 {
@@ -172,14 +177,7 @@ static int ram_pages(struct sys *s, struct vm_ram *r, const struct vm_ram_cfg *c
 		rc = sys_mbind(s, r->hva, r->size, (unsigned int)cfg->node);
 	if (rc)
 		return err_sys(e, rc, "memory: binding to NUMA node %d", cfg->node);
-	if (r->page >= VM_PAGE_2M)
-		rc = sys_fallocate(s, r->fd, 0, 0, (off_t)r->size);
-	if (rc)
-		return err_sys(e, rc,
-			       "memory of %" PRIu64 " MiB needs %" PRIu64
-			       " free %s hugepages (see /sys/kernel/mm/hugepages)",
-			       r->size >> 20, r->size / r->page_size, pages[r->page].name);
-	if (!cfg->prefault)
+	if (!cfg->prefault && r->page < VM_PAGE_2M)
 		return 0;
 	return cfg->background ? ram_fill_start(s, r, cfg, e) : ram_fill(s, r, cfg, NULL, e);
 }

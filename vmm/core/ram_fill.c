@@ -40,6 +40,30 @@ static bool stopped(const bool *stop)
 	return stop && __atomic_load_n(stop, __ATOMIC_RELAXED);
 }
 
+/* A piece: out of the pool, where there is one, and mapped. */
+static int fill_piece(struct sys *s, const struct vm_ram *r, bool touch, uint64_t off, uint64_t n,
+		      struct err *e)
+{
+	char *p = (char *)r->hva + off;
+	int rc = 0;
+
+	if (r->page >= VM_PAGE_2M)
+		rc = sys_fallocate(s, r->fd, 0, (off_t)off, (off_t)n);
+	if (rc)
+		return err_sys(e, rc,
+			       "memory of %" PRIu64 " MiB needs %" PRIu64
+			       " free %s hugepages (see /sys/kernel/mm/hugepages)",
+			       r->size >> 20, r->size / r->page_size, ram_page_name(r));
+	if (!touch)
+		return 0;
+	if (r->page == VM_PAGE_THP)
+		thp_collapse(s, p, n);
+	rc = sys_madvise(s, p, n, MADV_POPULATE_WRITE);
+	return rc ? err_sys(e, rc, "prefault of memory stopped at %" PRIu64 " of %" PRIu64 " MiB",
+			    off >> 20, r->size >> 20)
+		  : 0;
+}
+
 int ram_fill(struct sys *s, const struct vm_ram *r, const struct vm_ram_cfg *cfg, const bool *stop,
 	     struct err *e)
 {
@@ -48,18 +72,10 @@ int ram_fill(struct sys *s, const struct vm_ram *r, const struct vm_ram_cfg *cfg
 
 	for (uint64_t off = 0; off < r->size && !stopped(stop); off += step) {
 		uint64_t n = MIN(step, r->size - off);
-		char *p = (char *)r->hva + off;
-		int rc;
-
-		if (r->page == VM_PAGE_THP)
-			thp_collapse(s, p, n);
-		rc = sys_madvise(s, p, n, MADV_POPULATE_WRITE);
+		int rc = fill_piece(s, r, cfg->prefault, off, n, e);
 
 		if (rc)
-			return err_sys(e, rc,
-				       "prefault of memory stopped at %" PRIu64 " of %" PRIu64
-				       " MiB",
-				       off >> 20, r->size >> 20);
+			return rc;
 		if (cfg->progress && sys_now_ns(s) - told >= 200000000u && sys_now_ns(s) > told) {
 			told = sys_now_ns(s);
 			cfg->progress(cfg->progress_arg, off + n, r->size);

@@ -242,11 +242,11 @@ static void test_ram_thp(void **state)
  * the memory goes before. */
 static void test_ram_background(void **state)
 {
-	const struct vm_ram_cfg cfg = { .size = MIB(256),
-					.node = -1,
-					.prefault = true,
-					.background = true,
-					.page = VM_PAGE_4K };
+	struct vm_ram_cfg cfg = { .size = MIB(256),
+				  .node = -1,
+				  .prefault = true,
+				  .background = true,
+				  .page = VM_PAGE_4K };
 	struct fakesys *f = fakesys_new();
 	struct sys *s = fakesys_sys(f);
 	struct vm_ram r = { 0 };
@@ -271,6 +271,22 @@ static void test_ram_background(void **state)
 		assert_int_equal(fakesys_maps(f), 0);
 	} while (n < 3 || failed);
 	assert_in_range(late, 1, 3);
+	/* pages of a pool are taken, whether they are touched or not */
+	cfg.prefault = false;
+	cfg.page = VM_PAGE_2M;
+	for (late = 0, n = 1; n == 1 || failed; n++) {
+		struct err e = { 0 };
+
+		fakesys_fail_nth(f, n, -ENOMEM);
+		if (!vm_ram_alloc(s, &r, &cfg, &e) && vm_ram_wait(&r, &e)) {
+			late++;
+			assert_non_null(strstr(e.text, "needs 128 free 2M hugepages"));
+		}
+		vm_ram_free(s, &r, NULL);
+		failed = fakesys_failed(f);
+		assert_int_equal(fakesys_open_fds(f), 0);
+	}
+	assert_int_equal(late, 4);
 	fakesys_free(f);
 }
 
