@@ -6,11 +6,32 @@
  * then the parts that only hold file descriptors and memory.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cmd/cmd.h"
 #include "cmd/run_priv.h"
+
+/* It is written at the end of the run, which is late to hear that it cannot be. */
+static int stats_up(struct run *r, struct err *e)
+{
+	char dir[PATH_MAX];
+	struct stat st;
+	int fd, ret;
+
+	if (!r->o.stats)
+		return 0;
+	fd = sys_open(r->sys, r->o.stats, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+	ret = MIN(fd, 0);
+	sys_close(r->sys, &fd);
+	/* Not made yet: a set-up that fails leaves nothing behind. */
+	if (ret == -ENOENT && snprintf(dir, sizeof(dir), "%s", r->o.stats) < (int)sizeof(dir))
+		ret = sys_stat(r->sys, dirname(dir), &st);
+	return ret ? err_sys(e, ret, "--stats: cannot write %s", r->o.stats) : 0;
+}
 
 /* The files stay open, so that a reboot loads what the first boot loaded. */
 static int boot_up(struct run *r, struct err *e)
@@ -162,6 +183,7 @@ static const struct run_step {
 	int (*up)(struct run *r, struct err *e);
 	void (*down)(struct run *r);
 } steps[] = {
+	{ "statistics", stats_up, NULL },
 	{ "kernel", boot_up, boot_down },
 	{ "memory check", run_check_memory, NULL },
 	{ "event loop", ev_up, ev_down },

@@ -114,6 +114,8 @@ static void test_usage(void **state)
 static void test_failures(void **state)
 {
 	expect(CMD_FAILED, "sluice: kernel /k: ", ARGV("run", "--kernel", "/k"));
+	expect(CMD_FAILED, "sluice: --stats: cannot write /nosuch/x: No such file",
+	       ARGV("run", "--kernel", "/k", "--stats", "/nosuch/x"));
 	expect(CMD_FAILED, "there is no network interface eth0",
 	       ARGV("run", "--kernel", "/k", "--explain", "--net", "pf=eth0"));
 	expect(CMD_OK, "PORT", ARGV("run", "--kernel", "/k", "--explain"));
