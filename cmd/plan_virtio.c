@@ -2,7 +2,7 @@
 /*
  * Modes virtio and emulated: the VMM serves the device itself, a network port from a tap interface,
  * a disk from a file or block device. Whether another process has the interface or the file is only
- * known for sure when it is opened.
+ * known for sure when it is opened; the lock of a file is tried, and let go of.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cmd/plan_priv.h"
+#include "vmm/backend/disk.h"
 
 #define NULL_DISK "null:"
 
@@ -88,8 +89,9 @@ static int check_file(struct planner *pl, const struct port_spec *s, struct err 
 	fd = sys_open(pl->sys, s->path, (blk || s->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC, 0);
 	if (fd < 0)
 		return err_sys(e, fd, "cannot open %s", s->path);
+	ret = disk_lock(pl->sys, fd, s->path, s->readonly, e);
 	sys_close(pl->sys, &fd);
-	return 0;
+	return ret;
 }
 
 static int check_disk(struct planner *pl, struct plan *p, struct err *e)

@@ -80,16 +80,16 @@ static int open_file(struct disk *d, const struct disk_cfg *c, struct stat *st, 
 	return 0;
 }
 
-static int lock_file(struct disk *d, const struct disk_cfg *c, struct err *e)
+int disk_lock(struct sys *s, int fd, const char *path, bool readonly, struct err *e)
 {
-	int ret = sys_flock(d->s, d->fd, (c->readonly ? LOCK_SH : LOCK_EX) | LOCK_NB);
+	int ret = sys_flock(s, fd, (readonly ? LOCK_SH : LOCK_EX) | LOCK_NB);
 
 	if (ret == -EWOULDBLOCK)
 		return err_set(e, -EBUSY,
-			       "disk %s: another program has it open%s: stop that, or use "
-			       "readonly=on in both",
-			       c->path, c->readonly ? " for writing" : "");
-	return ret ? err_sys(e, ret, "disk %s: cannot be locked", c->path) : 0;
+			       "disk %s: another machine or sluice-vhostd has it open%s: stop "
+			       "that, or use readonly=on in both",
+			       path, readonly ? " for writing" : "");
+	return ret ? err_sys(e, ret, "disk %s: cannot be locked", path) : 0;
 }
 
 static int read_size(struct disk *d, uint64_t *out)
@@ -188,7 +188,7 @@ static int open_medium(struct disk *d, const struct disk_cfg *c, struct err *e)
 	int ret = open_file(d, c, &st, e);
 
 	if (!ret)
-		ret = lock_file(d, c, e);
+		ret = disk_lock(d->s, d->fd, c->path, c->readonly, e);
 	if (ret)
 		return ret;
 	ret = probe_blocks(d, &st);

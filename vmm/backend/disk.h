@@ -32,7 +32,13 @@ struct disk_info {
 	bool readonly, discard, write_zeroes, is_blkdev, null;
 };
 
-/** disk_open() - locked against a second writer (flock); -errno with the remedy. */
+/**
+ * disk_lock() - against a second writer, or any writer (flock), while fd is open
+ * Machines and sluice-vhostd alike. -EBUSY with the remedy.
+ */
+int disk_lock(struct sys *s, int fd, const char *path, bool readonly, struct err *e) __must_check;
+
+/** disk_open() - with disk_lock(); -errno with the remedy. */
 int disk_open(struct sys *s, const struct disk_cfg *c, struct disk **out,
 	      struct err *e) __must_check;
 void disk_close(struct disk *d); /* rings are gone by then; NULL is fine */

@@ -522,6 +522,13 @@ static void test_path(void **state)
 	assert_true(plan(x, &s)->viable);
 	refused(x, &t, -EBUSY, "/img goes to port a already");
 	x->pl.nplans = 0;
+	fakesys_lock(x->f, "/img", true);
+	refused(x, &s, -EBUSY, "disk /img: another machine or sluice-vhostd has it open: stop");
+	s.readonly = true;
+	refused(x, &s, -EBUSY, "has it open for writing");
+	s.readonly = false;
+	fakesys_lock(x->f, "/img", false);
+	x->pl.nplans = 0;
 	s.readonly = t.readonly = true;
 	assert_non_null(strstr(plan(x, &s)->what, "/img, read-only"));
 	assert_true(plan(x, &t)->viable);

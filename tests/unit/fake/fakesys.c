@@ -233,6 +233,11 @@ void fakesys_del(struct fakesys *f, const char *path)
 	}
 }
 
+void fakesys_lock(struct fakesys *f, const char *path, bool locked)
+{
+	fakesys_lookup(f, path, false)->locked = locked;
+}
+
 const char *fakesys_get(struct fakesys *f, const char *path)
 {
 	struct node *n = fakesys_lookup(f, path, false);

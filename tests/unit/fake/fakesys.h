@@ -48,6 +48,10 @@ void fakesys_on_socket(struct fakesys *f, int domain,
 int fakesys_new_fd(struct fakesys *f, const char *path);
 const char *fakesys_fd_path(struct fakesys *f, int fd);
 
+/** fakesys_lock() - somebody else holds an exclusive flock() on the file, or no longer. Locks of
+ * our own are not kept. */
+void fakesys_lock(struct fakesys *f, const char *path, bool locked);
+
 /** fakesys_fail_nth() - call number n from now (1 = the next) fails with code (negative); 0: none
  * fails. close, munmap, unlink, now_ns and sleep_ns never fail and do not count. fakesys_calls():
  * countable calls since. */

@@ -210,7 +210,12 @@ static int fs_fsync(struct sys *s, int fd)
 
 static int fs_flock(struct sys *s, int fd, int op)
 {
-	return fakesys_tick(fakesys_fs_of(s));
+	struct fakesys *f = fakesys_fs_of(s);
+	struct fd *d = fakesys_fd_get(f, fd);
+	struct node *n = d ? fakesys_node_at(f, d->path) : NULL;
+	int rc = fakesys_tick(f);
+
+	return rc || !n || !n->locked ? rc : -EWOULDBLOCK;
 }
 
 static int fs_ftruncate(struct sys *s, int fd, off_t len)

@@ -15,6 +15,7 @@ struct node {
 	char *path, *text;
 	size_t len;
 	enum node_kind kind;
+	bool locked;
 };
 
 struct fd {
