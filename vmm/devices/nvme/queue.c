@@ -57,15 +57,16 @@ static bool cq_full(const struct nvme_cq *cq)
 }
 
 /* The driver took entries. A value outside of the queue is an error event (5.2). */
-static void cq_head(struct nvme *n, unsigned int id)
+static bool cq_head(struct nvme *n, unsigned int id)
 {
 	struct nvme_cq *cq = &n->cq[id];
-	uint32_t head = doorbell(n, 2 * id + 1);
+	uint32_t head = doorbell(n, 2 * id + 1), old = cq->head;
 
 	if (head < cq->size)
 		cq->head = head;
 	else
 		nvme_event(n, 0, 1);
+	return cq->head != old;
 }
 
 /* One entry: the phase bit is written last, in one piece, so that the driver never sees half. */
@@ -232,14 +233,15 @@ static unsigned int sq_run(struct nvme *n, unsigned int id)
 	return done;
 }
 
-/* One turn over all queues. */
+/* One turn over all queues. A driver that takes completions is about to send more: that counts as
+ * work, so that the loop goes on looking. */
 static unsigned int turn(struct nvme *n)
 {
-	unsigned int i, work = 0;
+	unsigned int i, work = 0, taken = 0;
 
 	for (i = 0; i <= n->cfg.queues; i++)
 		if (n->cq[i].on) {
-			cq_head(n, i);
+			taken += cq_head(n, i);
 			cq_flush(n, &n->cq[i]);
 		}
 	for (i = 0; i <= n->cfg.queues && n->up; i++)
@@ -251,7 +253,7 @@ static unsigned int turn(struct nvme *n)
 	}
 	work += disk_poll(n->ring);
 	interrupts(n);
-	return work;
+	return work + taken;
 }
 
 static bool goes(const struct nvme *n)
