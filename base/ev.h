@@ -51,6 +51,7 @@ int ev_turn(struct ev *ev, int timeout_ms) __must_check;
  * @look: do a fair share of what there is; false: there was nothing, which took no system call
  * @arm:  the loop is about to sleep: from now on a source of the owner's tells of work. True: some
  *	  came before that: @look is called first
+ * @files: it waits for files as well (a tap's frames): those are looked at more often meanwhile
  *
  * Awake, from ev_poll_on() until @arm says false, the owner wants no notifications: the loop looks
  * in each turn, and before it sleeps it looks for a while longer (ev_poll_window()).
@@ -59,6 +60,7 @@ struct ev_poll {
 	bool (*look)(void *arg);
 	bool (*arm)(void *arg);
 	void *arg;
+	bool files;
 	/* the loop's own */
 	struct ev *ev;
 	struct list link;

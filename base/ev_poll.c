@@ -17,7 +17,8 @@
 #include "base/ev_priv.h"
 
 #define FILES_NS   25000
-#define BUSY_MAX   256 /* looks that found work before files have their turn */
+#define FILES_SOON 3000 /* for those who wait for files as well */
+#define BUSY_MAX   256	/* looks that found work before files have their turn */
 #define WINDOW_MIN 4000
 #define HOLD_MAX   255
 
@@ -132,6 +133,19 @@ bool ev_look(struct ev *ev)
 	return some;
 }
 
+/* How long memory alone may be looked at: less when nothing comes of it and files may. */
+static uint64_t patience(struct ev_spin *s, uint64_t now)
+{
+	struct list *pos, *nxt;
+
+	if (!s->idle || now - s->since < FILES_SOON)
+		return FILES_NS;
+	list_for_each (pos, nxt, &s->awake)
+		if (list_entry(pos, struct ev_poll, link)->files)
+			return FILES_SOON;
+	return FILES_NS;
+}
+
 /* Those that are told from now on are asleep; true: none is awake. */
 static bool arm_all(struct ev_spin *s)
 {
@@ -167,7 +181,7 @@ bool ev_spin(struct ev *ev)
 	if (list_empty(&s->awake))
 		return true;
 	begin = now = sys_now_ns(ev->sys);
-	while (now - begin < FILES_NS && busy < BUSY_MAX) {
+	while (now - begin < patience(s, now) && busy < BUSY_MAX) {
 		uint64_t was = now;
 
 		busy += ev_look(ev);

@@ -120,6 +120,7 @@ static int watch(struct vio_serve *s)
 
 	s->yielded = false;
 	ev_poll_init(&s->poll, ev, look, arm, s);
+	s->poll.files = true;
 	if (!rc)
 		vio_serve_again(s);
 	return rc;

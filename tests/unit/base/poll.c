@@ -251,6 +251,27 @@ static void test_others_have_their_turn(void **state)
 	down(&w);
 }
 
+/* Looking in vain, for who waits for files too: they are looked at all the while. */
+static void test_files_soon(void **state)
+{
+	unsigned int waits[2];
+	struct worker w;
+
+	for (unsigned int files = 0; files < 2; files++) {
+		up(&w, MAX_NS);
+		w.poll.files = files;
+		while (counted(&w).window_ns != MAX_NS / 2)
+			wake(&w, 3000);
+		w.work++;
+		ev_poll_on(&w.poll);
+		waits[files] = w.c.waits;
+		settle(&w);
+		waits[files] = w.c.waits - waits[files];
+		down(&w);
+	}
+	assert_true(waits[0] <= 3 && waits[1] >= 5);
+}
+
 /* Whoever leaves, itself or another, is not touched again. */
 static void test_off_in_look(void **state)
 {
@@ -371,6 +392,7 @@ int main(void)
 		cmocka_unit_test(test_grows_and_closes),
 		cmocka_unit_test(test_backs_off),
 		cmocka_unit_test(test_others_have_their_turn),
+		cmocka_unit_test(test_files_soon),
 		cmocka_unit_test(test_off_in_look),
 		cmocka_unit_test(test_race),
 	};

@@ -166,6 +166,7 @@ static void io_up(void *arg)
 	struct ev *ev = vm_iothread_ev(d->cfg.io);
 
 	ev_poll_init(&d->poll, ev, look, arm, d);
+	d->poll.files = true;
 	c->ret = ev_add(ev, d->kick, EPOLLIN, on_kick, d, &d->kick_src);
 	if (!c->ret)
 		c->ret = ev_add(ev, d->resample, EPOLLIN, on_resample, d, &d->resample_src);
