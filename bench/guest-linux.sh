@@ -13,8 +13,11 @@ word() {
 	done
 }
 
-# the runner reads the machine's counters, then sends a byte
-wait_byte() { dd bs=1 count=1 </dev/console >/dev/null 2>&1; }
+# mark WORD NAME: says it; the runner reads the machine's counters, then sends a byte
+mark() {
+	echo "$1 test=$2"
+	dd bs=1 count=1 </dev/console >/dev/null 2>&1
+}
 
 disk() {
 	for d in /dev/nvme0n1 /dev/vda; do
@@ -69,7 +72,8 @@ result() {
 disk_load() {
 	dev=$(disk) part="read"
 	set -- "$@" --name=bench --filename="$dev" --bs="$4" --iodepth="$3" --ioengine=libaio --direct=1 --thread \
-		--norandommap --randseed=1 --output-format=json --output=/tmp/fio
+		--norandommap --randseed=1 --output-format=json --output=/tmp/fio \
+		--exec_prerun="sh $0 start $1" --exec_postrun="sh $0 stop $1"
 	case $2 in
 	disk-read) set -- "$@" --rw=randread ;;
 	disk-write) set -- "$@" --rw=randwrite; part="write" ;;
@@ -84,13 +88,7 @@ disk_load() {
 	fi
 	name=$1 size=$4
 	shift 4
-	echo "start test=$name"
-	wait_byte
-	fio "$@" >/tmp/fio.err 2>&1
-	status=$?
-	echo "stop test=$name"
-	wait_byte
-	if [ $status = 0 ]; then
+	if fio "$@" >/tmp/fio.err 2>&1; then
 		result "$name" $part "$size" </tmp/fio
 	else
 		echo "skip test=$name reason=fio: $(tail -n 1 /tmp/fio.err)"
@@ -105,6 +103,10 @@ load() {
 	esac
 }
 
+# fio calls it around its requests, so that its own start is not counted
+case ${1:-} in
+start|stop) mark "$@" >/dev/console; exit 0 ;;
+esac
 # what a system says on the network unasked is no part of a load
 for f in default all; do
 	echo 1 2>/dev/null >/proc/sys/net/ipv6/conf/$f/disable_ipv6
