@@ -246,7 +246,8 @@ static void say_times(struct words *w, const struct bench_ratio *r, const char *
 static bool say_work(struct words *w, const struct bench_test *t)
 {
 	const struct bench_column *least = NULL;
-	char name[BENCH_COLUMN_SIZE], num[BENCH_NUM_SIZE], x[3 * BENCH_NUM_SIZE];
+	char name[BENCH_COLUMN_SIZE], num[BENCH_NUM_SIZE], high[BENCH_NUM_SIZE];
+	struct bench_ratio r;
 	double v, low = (double)NAN;
 
 	for (size_t i = 0; i < t->n_column; i++) {
@@ -260,10 +261,18 @@ static bool say_work(struct words *w, const struct bench_test *t)
 		return false;
 	say(w, "%s needs the fewest instructions, %s for each %s", bench_column_name(name, least),
 	    bench_num_count(num, low), bench_op_word(t));
-	if (least != bench_base(t))
-		say(w, ": %s times those of %s",
-		    bench_times_text(t, least, BM_INSTRUCTIONS, x, sizeof(x)),
-		    bench_column_name(name, bench_base(t)));
+	if (least != bench_base(t)) {
+		bench_ratio_columns(bench_base(t), least, t->unit, BM_INSTRUCTIONS,
+				    (unsigned int)t->n_column, &r);
+		if (!isnan(r.ratio))
+			say(w, ", %s times those of %s", bench_num_times(num, r.ratio),
+			    bench_column_name(name, bench_base(t)));
+		if (!isnan(r.low))
+			say(w, " (%s to %s)", bench_num_times(num, r.low),
+			    bench_num_times(high, r.high));
+		else if (!isnan(r.ratio))
+			say(w, " (too few samples to be sure)");
+	}
 	say(w, ". Times cannot be compared.");
 	return true;
 }

@@ -166,7 +166,7 @@ static void test_work(void **state)
 	free(html);
 	text = table(&r, 0);
 	assert_non_null(strstr(text, "vhost-user needs the fewest instructions, 50.0 k for each "
-				     "operation: 0.25 (0.25 to 0.25) times those of emulated."));
+				     "operation, 0.25 times those of emulated (0.25 to 0.25)."));
 	assert_non_null(strstr(text, "instr/op"));
 	assert_non_null(strstr(text, "0.25 (0.25 to 0.25)"));
 	free(text);
