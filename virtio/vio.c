@@ -82,6 +82,16 @@ void vio_stopped(struct vio *v, int queue)
 	pthread_mutex_unlock(&p->lock);
 }
 
+void vio_paused(struct vio *v)
+{
+	struct vio_pci *p = v->pci;
+
+	pthread_mutex_lock(&p->lock);
+	atomic_store(&v->pausing, false);
+	pthread_cond_broadcast(&p->cond);
+	pthread_mutex_unlock(&p->lock);
+}
+
 /* ---- features ---- */
 
 uint64_t vio_offered(const struct vio *v)
@@ -235,6 +245,7 @@ static void power_on(struct vio *v)
 	struct vio_pci *p = v->pci;
 
 	v->started = v->start_due = false;
+	atomic_store(&v->pausing, false);
 	v->acked = 0;
 	p->device_sel = p->driver_sel = 0;
 	p->driver_features = 0;
@@ -301,11 +312,25 @@ static void start(struct vio *v)
 	}
 }
 
+static int pause_begin(struct vio *v)
+{
+	int rc;
+
+	/* Set first: the answer may come before the call has returned. */
+	atomic_store(&v->pausing, true);
+	rc = v->ops->pause(v, true);
+	if (rc == -EINPROGRESS)
+		return 0;
+	atomic_store(&v->pausing, false);
+	return rc;
+}
+
 static int resume(struct vio *v)
 {
 	uint64_t due = v->queues_due;
-	int rc = v->ops->pause ? v->ops->pause(v, false) : 0;
+	int rc = v->ops->pause(v, false);
 
+	atomic_store(&v->pausing, false);
 	v->queues_due = 0;
 	for (unsigned int q = 0; q < v->nqueues; q++)
 		if (due & 1ull << q)
@@ -326,7 +351,7 @@ static int hold(struct vio *v, unsigned int why, bool on)
 	if (v->start_due && !v->held)
 		start(v);
 	else if (v->started && v->held)
-		return v->ops->pause ? v->ops->pause(v, true) : 0;
+		return pause_begin(v);
 	else if (v->started)
 		return resume(v);
 	return 0;
@@ -433,7 +458,7 @@ static int dev_realize(struct vm_dev *d, struct err *e)
 }
 
 /* Bounded: false when the device is still at it. */
-static bool wait_stopped(struct vio *v)
+static bool wait_for(struct vio *v, const atomic_bool *busy)
 {
 	struct vio_pci *p = v->pci;
 	struct timespec until;
@@ -442,10 +467,10 @@ static bool wait_stopped(struct vio *v)
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += STOP_WAIT_S;
 	pthread_mutex_lock(&p->lock);
-	while (atomic_load(&v->stopping) && !rc)
+	while (atomic_load(busy) && !rc)
 		rc = pthread_cond_clockwait(&p->cond, &p->lock, CLOCK_MONOTONIC, &until);
 	pthread_mutex_unlock(&p->lock);
-	return !atomic_load(&v->stopping);
+	return !atomic_load(busy);
 }
 
 /*
@@ -457,7 +482,7 @@ static void dev_reset(struct vm_dev *d)
 	struct vio *v = vio_of(d);
 
 	vio_restart(v);
-	if (v->pci->resetting && !wait_stopped(v))
+	if (v->pci->resetting && !wait_for(v, &v->stopping))
 		log_warn(d->vm->log, "%s: has not stopped yet; the machine is reset without it",
 			 d->id);
 	vio_settle(v);
@@ -466,7 +491,13 @@ static void dev_reset(struct vm_dev *d)
 
 static int dev_quiesce(struct vm_dev *d, bool on)
 {
-	return hold(vio_of(d), VM_HELD_PAUSE, on);
+	struct vio *v = vio_of(d);
+	int rc = hold(v, VM_HELD_PAUSE, on);
+
+	if (on && !rc && !wait_for(v, &v->pausing))
+		log_warn(d->vm->log, "%s: has not paused yet; the machine is paused without it",
+			 d->id);
+	return rc;
 }
 
 static void dev_free(struct vm_dev *d)

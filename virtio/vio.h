@@ -32,8 +32,9 @@ struct vio_pci; /* the transport */
  *	       -EINPROGRESS: vio_stopped() will be called from any thread; until then the guest
  *	       reads the old status. Only for those that wait for a peer
  * @pause:     on: neither touch guest memory nor interrupt until off; ring positions are kept. It
- *	       may wait for the I/O thread, not for a peer. Only while started; a stop may come
- *	       while paused. NULL: the queues are left alone (served by another process)
+ *	       may wait for the I/O thread, not for a peer: -EINPROGRESS, and vio_paused() when it
+ *	       is so. Only while started; a stop may come while paused, or off before it is so. A
+ *	       start is never paused
  * @queue_stop: single queue reset (VIRTIO_F_RING_RESET); the same; NULL: not offered
  * @queue_start: the queue is enabled again while the driver is up; NULL with queue_stop
  * @call_changed: the eventfd behind a queue's vector is another now (may be NULL)
@@ -91,7 +92,7 @@ struct vio {
 	atomic_uchar status;
 	atomic_uint generation;
 	atomic_int config_call;
-	atomic_bool stopping;
+	atomic_bool stopping, pausing;
 	bool started, start_due;
 	unsigned int held;
 	uint64_t queues_due;
@@ -125,6 +126,10 @@ void vio_needs_reset(struct vio *v, const char *why);
 
 /** vio_stopped() - a stop or queue stop that was in progress is done. Any thread. */
 void vio_stopped(struct vio *v, int queue); /* -1: the whole device */
+
+/** vio_paused() - a pause that was in progress is so, or there is nothing left to pause. Any
+ * thread. */
+void vio_paused(struct vio *v);
 
 /** vio_vq_cfg() - queue q as vq_start() wants it, by v->acked, from its beginning. */
 void vio_vq_cfg(const struct vio *v, unsigned int q, struct vq_cfg *out);

@@ -40,7 +40,7 @@
  * @kick_len: ioeventfd of a queue: -1: none, else the width it matches, 0 for any
  * @resetting: a reset that the device has not finished; all registers keep their values
  * @queue_resetting: the same of single queues; @queue_stopping: cleared by vio_stopped()
- * @lock: @cond: for those who wait for vio->stopping
+ * @lock: @cond: for those who wait for vio->stopping, pausing
  */
 struct vio_pci {
 	struct vio *v;

@@ -80,7 +80,7 @@ void vu_lit(struct vu *u)
 void vu_stop_done(struct vu *u)
 {
 	u->stop_wanted = u->running = u->lit = false;
-	u->served = u->given = 0;
+	u->served = u->given = u->told = 0;
 	u->broken = NULL;
 	u->call_dirty = u->enable_dirty = 0;
 	sys_close(u->sys, &u->inflight_fd);
@@ -116,6 +116,7 @@ static void do_start(void *arg)
 
 	u->pairs_on = 1;
 	u->running = true;
+	u->hold = false;
 	if (!u->ready || !lacks(u))
 		vu_link_pump(u);
 }
@@ -140,7 +141,7 @@ static void do_stop(void *arg)
 
 	u->stop_wanted = true;
 	/* Nobody there, or nothing given to it: over at once. */
-	if (!u->ready || (!u->given && !u->prog))
+	if (!u->ready || (!u->given && !u->told && !u->prog))
 		vu_stop_done(u);
 	else
 		vu_link_pump(u);
@@ -155,9 +156,34 @@ static int op_stop(struct vio *v)
 	return -EINPROGRESS; /* vio_stopped() may have been called already */
 }
 
+static void do_hold(void *arg)
+{
+	struct vu *u = arg;
+
+	u->hold = true;
+	if (u->ready)
+		vu_link_pump(u);
+	else
+		vio_paused(&u->v);
+}
+
+static void do_go_on(void *arg)
+{
+	struct vu *u = arg;
+
+	u->hold = false;
+	vu_link_pump(u);
+}
+
+/* The backend gives its rings back, as for a reset, and is given them again. One that is away works
+ * on nothing, and gets nothing when it comes. */
 static int op_pause(struct vio *v, bool on)
 {
-	return vio_serve_pause(&vu_of(v)->ctrl, on);
+	struct vu *u = vu_of(v);
+	int rc = vio_serve_pause(&u->ctrl, on);
+
+	vm_iothread_call(u->io, on ? do_hold : do_go_on, u);
+	return on && !rc ? -EINPROGRESS : rc;
 }
 
 struct changed {

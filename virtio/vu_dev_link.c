@@ -80,6 +80,8 @@ static void link_lose(struct vu *u, const struct err *e)
 	else
 		vu_state_set(u, u->info.connects ? VU_LOST : VU_WAITING,
 			     nobody(e->code) && u->info.connects ? NULL : e->text);
+	if (u->hold)
+		vio_paused(&u->v);
 	if (u->stop_wanted)
 		vu_stop_done(u);
 	if (!u->server)
@@ -124,7 +126,10 @@ static void prog_done(struct vu *u)
 		vu_negotiated(u);
 	} else if (prog == vu_prog_setup)
 		vu_lit(u);
-	else if (prog == vu_prog_stop) {
+	else if (prog == vu_prog_hold) {
+		u->lit = false;
+		u->given = 0;
+	} else if (prog == vu_prog_stop) {
 		u->lit = false;
 		vu_stop_done(u);
 	}
@@ -137,6 +142,13 @@ static int prog_choose(struct vu *u, struct err *e)
 
 	if (u->stop_wanted) {
 		prog_start(u, vu_prog_stop);
+		return 0;
+	}
+	if (u->hold) {
+		if (u->given)
+			prog_start(u, vu_prog_hold);
+		else
+			vio_paused(&u->v);
 		return 0;
 	}
 	if (!u->running || u->broken || vu_feat_back(u) & ~u->offer)

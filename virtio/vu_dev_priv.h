@@ -36,7 +36,8 @@ struct vu_step {
 	bool slow;
 };
 
-extern const struct vu_step vu_prog_negotiate[], vu_prog_setup[], vu_prog_update[], vu_prog_stop[];
+extern const struct vu_step vu_prog_negotiate[], vu_prog_setup[], vu_prog_update[], vu_prog_hold[],
+	vu_prog_stop[];
 
 /**
  * struct vu - a port. Everything belongs to the I/O thread but what is said otherwise.
@@ -44,6 +45,8 @@ extern const struct vu_step vu_prog_negotiate[], vu_prog_setup[], vu_prog_update
  * @pairs_on: net: pairs that the driver switched on
  * @running: between the driver's DRIVER_OK and its reset; the queues are final
  * @stop_wanted: a reset waits for the backend to let go
+ * @hold:    a pause: no backend is to work on the queues, the driver stays as it is
+ * @told: @told_base: queues that a backend has let go of for a pause, and where
  * @served: queues that a backend may have worked on since the start: their state is in the rings
  * @orderly: all of those backends offered IN_ORDER: they do things in order, asked for or not
  * @broken: ring state could not be recovered; until the next reset
@@ -76,8 +79,9 @@ struct vu {
 	struct vio_serve ctrl;
 	unsigned int pairs_on;
 
-	bool running, stop_wanted;
-	uint64_t served;
+	bool running, stop_wanted, hold;
+	uint64_t served, told;
+	uint32_t told_base[VIO_QUEUES_MAX];
 	bool orderly;
 	const char *broken;
 	struct vu_region region[VQ_REGIONS_MAX];

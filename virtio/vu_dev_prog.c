@@ -5,6 +5,7 @@
  * negotiate	once a connection: who are you, and may we go on
  * setup	once a driver and connection: features, memory, rings; all again after a reconnect
  * update	an eventfd or the number of active pairs changed
+ * hold		let go of the rings, to be given them again by setup
  * stop		let go of the rings
  *
  * Addresses of rings go over the wire as "user addresses", which a backend translates with the
@@ -333,6 +334,7 @@ static int set_kick(struct vu *u, unsigned int q, struct vu_msg *m, struct err *
 	u->orderly = (u->offer & VIO_F_IN_ORDER) && (u->orderly || !u->served);
 	u->served |= 1ull << q;
 	u->given |= 1ull << q;
+	u->told &= ~(1ull << q);
 	return vring_fd(m, q, u->v.q[q].kick);
 }
 
@@ -419,6 +421,8 @@ static int got_base(struct vu *u, unsigned int q, struct vu_msg *m, struct err *
 	if (m->u.vring.index != q)
 		return err_set(e, -EPROTO, "asked for the base of queue %u, the backend told of %u",
 			       q, m->u.vring.index);
+	u->told |= 1ull << q;
+	u->told_base[q] = m->u.vring.num;
 	return 0;
 }
 
@@ -426,6 +430,12 @@ static int status_zero(struct vu *u, unsigned int i, struct vu_msg *m, struct er
 {
 	return has(u, VU_P_STATUS) ? number(m, 0) : 1;
 }
+
+const struct vu_step vu_prog_hold[] = {
+	{ .req = VU_SET_VRING_ENABLE, .count = each_queue, .fill = disable },
+	{ .req = VU_GET_VRING_BASE, .count = each_queue, .fill = ask_base, .reply = got_base },
+	{ .req = 0 },
+};
 
 const struct vu_step vu_prog_stop[] = {
 	{ .req = VU_SET_VRING_ENABLE, .count = each_queue, .fill = disable },

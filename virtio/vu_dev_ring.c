@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Where queues begin: a fresh one at its beginning, one that a backend has worked on where that
- * backend stood when it vanished. It could not say, so the ring must:
+ * Where queues begin: a fresh one at its beginning, one that a backend has given back (a pause)
+ * where it said it stood, and one that a backend has worked on where that backend stood when it
+ * vanished. It could not say, so the ring must:
  *
  * - Inflight memory tells the next backend itself what was held; the index sent along is the one of
  *   the first buffer that was not handed back.
@@ -144,6 +145,29 @@ static int recover_packed(struct vu *u, struct vq_cfg *c, struct err *e)
 	return 0;
 }
 
+/*
+ * Is what the backend said when it gave the queue back all there is to know? Not when it kept
+ * buffers: then it is as if it had vanished. Of a packed ring some say only the available offset.
+ */
+static bool given_back(const struct vu *u, unsigned int q, struct vq_cfg *c)
+{
+	uint16_t avail = (uint16_t)u->told_base[q], used = (uint16_t)(u->told_base[q] >> 16);
+	const uint8_t *p;
+
+	if (!(u->told & 1ull << q))
+		return false;
+	if (c->packed) {
+		used = used ? used : avail;
+	} else {
+		p = vq_mem_ptr(&u->v.mem, c->device, 4);
+		used = p ? load16(p + 2) : (uint16_t)~avail;
+	}
+	if (avail != used)
+		return false;
+	c->avail_idx = c->used_idx = avail;
+	return true;
+}
+
 /* As SET_VRING_BASE has it: split: the available index; packed: both offsets, wrap counters in
  * their bit 15. */
 static uint32_t wire_base(const struct vq_cfg *c)
@@ -160,7 +184,7 @@ int vu_ring_bases(struct vu *u, struct err *e)
 		if (!vu_set(u, q))
 			continue;
 		vio_vq_cfg(&u->v, q, &c);
-		if (u->served & 1ull << q)
+		if (u->served & 1ull << q && !given_back(u, q, &c))
 			rc = c.packed ? recover_packed(u, &c, e) : recover_split(u, &c, e);
 		if (rc) {
 			err_prefix(e, "queue %u: ", q);

@@ -159,6 +159,14 @@ static void take_fd(struct vu_msg *m, int *to)
 	m->fd[0] = -1;
 }
 
+static uint32_t base_of(const struct fb_queue *q)
+{
+	uint16_t avail, used;
+
+	vq_state(&q->vq, &avail, &used);
+	return q->vq.cfg.packed ? avail | (uint32_t)used << 16 : avail;
+}
+
 static void vring(struct fakeback *f, struct vu_msg *m, struct vu_msg *r)
 {
 	unsigned int i = m->u.vring.index & 0xff;
@@ -193,8 +201,8 @@ static void vring(struct fakeback *f, struct vu_msg *m, struct vu_msg *r)
 		break;
 	case VU_GET_VRING_BASE:
 		BUG_ON(!q->running);
+		r->u.vring = (struct vu_vring){ i, base_of(q) };
 		queue_stop(f, q);
-		r->u.vring = (struct vu_vring){ i, 0 };
 		r->h.size = sizeof(r->u.vring);
 		break;
 	}
