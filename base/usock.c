@@ -141,3 +141,20 @@ bool usock_dir_open(struct sys *s, const char *path)
 
 	return !stat_dir(s, path, &st) && (st.st_mode & 022);
 }
+
+void usock_fds(struct msghdr *m, void *ctl, const int *fd, unsigned int n)
+{
+	size_t len = n * sizeof(*fd);
+	struct cmsghdr *c;
+
+	if (!n)
+		return;
+	m->msg_control = ctl;
+	m->msg_controllen = CMSG_SPACE(len);
+	memset(ctl, 0, CMSG_SPACE(len));
+	c = CMSG_FIRSTHDR(m);
+	*c = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
+			       .cmsg_type = SCM_RIGHTS,
+			       .cmsg_len = CMSG_LEN(len) };
+	memcpy(CMSG_DATA(c), fd, len);
+}

@@ -27,6 +27,12 @@ int usock_connect(struct sys *s, const char *path, struct err *e) __must_check;
  */
 int usock_peer(struct sys *s, int fd, struct err *e) __must_check;
 
+/**
+ * usock_fds() - let m carry n descriptors (SCM_RIGHTS); none: m stays as it is
+ * @ctl: CMSG_SPACE(n * sizeof(int)) bytes, aligned as a struct cmsghdr
+ */
+void usock_fds(struct msghdr *m, void *ctl, const int *fd, unsigned int n);
+
 /** usock_dir_open() - may others write to the folder of path? */
 bool usock_dir_open(struct sys *s, const char *path);
 

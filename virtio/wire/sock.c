@@ -137,21 +137,11 @@ static ssize_t send_some(struct vu_sock *k, const void *buf, size_t len, const i
 	union {
 		char buf[CMSG_SPACE(VU_FDS_MAX * sizeof(int))];
 		struct cmsghdr align;
-	} ctl = { 0 };
+	} ctl;
 	struct iovec v = { (void *)(uintptr_t)buf, len };
 	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
 
-	if (nfds) {
-		struct cmsghdr *c;
-
-		m.msg_control = ctl.buf;
-		m.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-		c = CMSG_FIRSTHDR(&m);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(nfds * sizeof(int));
-		memcpy(CMSG_DATA(c), fd, nfds * sizeof(int));
-	}
+	usock_fds(&m, ctl.buf, fd, nfds);
 	return sys_sendmsg(k->sys, k->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/usock.h"
 #include "virtio/ring/inflight.h"
 #include "virtio/wire/back.h"
 
@@ -105,24 +106,17 @@ static int fd_of(unsigned int kind)
 
 static void send_record(int to, const uint8_t *p, size_t len, unsigned int nfds, unsigned int kind)
 {
-	char control[CMSG_SPACE(16 * sizeof(int))] = { 0 };
+	union {
+		char buf[CMSG_SPACE(16 * sizeof(int))];
+		struct cmsghdr align;
+	} ctl;
 	struct iovec iov = { (void *)(uintptr_t)p, len };
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
 	int fd[16];
 
 	for (unsigned int i = 0; i < nfds; i++)
 		fd[i] = fd_of(kind);
-	if (nfds) {
-		struct cmsghdr *c;
-
-		m.msg_control = control;
-		m.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-		c = CMSG_FIRSTHDR(&m);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(nfds * sizeof(int));
-		memcpy(CMSG_DATA(c), fd, nfds * sizeof(int));
-	}
+	usock_fds(&m, ctl.buf, fd, nfds);
 	(void)!sendmsg(to, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 	for (unsigned int i = 0; i < nfds; i++)
 		close(fd[i]);

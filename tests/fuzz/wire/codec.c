@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/usock.h"
 #include "virtio/wire/msg.h"
 
 static void send_piece(int fd, const uint8_t *p, size_t n, unsigned int nfds)
@@ -13,22 +14,14 @@ static void send_piece(int fd, const uint8_t *p, size_t n, unsigned int nfds)
 	union {
 		char buf[CMSG_SPACE(64 * sizeof(int))];
 		struct cmsghdr align;
-	} ctl = { 0 };
+	} ctl;
 	struct iovec v = { (void *)(uintptr_t)p, n };
 	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
+	int fds[64];
 
-	if (nfds) {
-		struct cmsghdr *c;
-
-		m.msg_control = ctl.buf;
-		m.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-		c = CMSG_FIRSTHDR(&m);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(nfds * sizeof(int));
-		for (unsigned int i = 0; i < nfds; i++)
-			memcpy(CMSG_DATA(c) + i * sizeof(int), &fd, sizeof(int));
-	}
+	for (unsigned int i = 0; i < nfds; i++)
+		fds[i] = fd;
+	usock_fds(&m, ctl.buf, fds, nfds);
 	BUG_ON(sendmsg(fd, &m, MSG_NOSIGNAL) < 0 && errno != EAGAIN);
 }
 

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "base/usock.h"
 #include "tests/unit/wire/backfix.h"
 
 /* ---- the device -------------------------------------------------------------------------------*/
@@ -182,17 +183,10 @@ void fix_send(struct fix *f, uint32_t req, uint32_t flags, const void *data, uin
 	union {
 		char buf[CMSG_SPACE(64 * sizeof(int))];
 		struct cmsghdr align;
-	} ctl = { 0 };
+	} ctl;
 	struct msghdr m = { .msg_iov = v, .msg_iovlen = 2 };
 
-	if (nfds) {
-		m.msg_control = ctl.buf;
-		m.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-		*CMSG_FIRSTHDR(&m) = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
-						       .cmsg_type = SCM_RIGHTS,
-						       .cmsg_len = CMSG_LEN(nfds * sizeof(int)) };
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), fd, nfds * sizeof(int));
-	}
+	usock_fds(&m, ctl.buf, fd, nfds);
 	/* A back end that hung up before is for the caller to find out. */
 	(void)!sendmsg(f->fd, &m, MSG_NOSIGNAL);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include <sys/eventfd.h>
+#include "base/usock.h"
 #include "tests/unit/fake/openfds.h"
 #include "virtio/wire/msg.h"
 
@@ -98,24 +99,19 @@ static struct vu_msg good(const struct sample *s, enum vu_dir dir)
 static void send_raw(struct pair *p, const struct vu_msg *m, size_t from, size_t to)
 {
 	uint8_t buf[HDR + sizeof(m->u) + 1000] = { 0 };
-	char ctl[CMSG_SPACE(200 * sizeof(int))] = { 0 };
+	union {
+		char buf[CMSG_SPACE(200 * sizeof(int))];
+		struct cmsghdr align;
+	} ctl;
+	int fd[200];
 	struct iovec v = { buf + from, to - from };
 	struct msghdr h = { .msg_iov = &v, .msg_iovlen = 1 };
 
 	memcpy(buf, &m->h, HDR);
 	memcpy(buf + HDR, &m->u, sizeof(m->u));
-	if (m->nfds && !from) {
-		struct cmsghdr *c;
-
-		h.msg_control = ctl;
-		h.msg_controllen = CMSG_SPACE(m->nfds * sizeof(int));
-		c = CMSG_FIRSTHDR(&h);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(m->nfds * sizeof(int));
-		for (unsigned int i = 0; i < m->nfds; i++)
-			memcpy(CMSG_DATA(c) + i * sizeof(int), &p->spare, sizeof(int));
-	}
+	for (unsigned int i = 0; i < m->nfds; i++)
+		fd[i] = p->spare;
+	usock_fds(&h, ctl.buf, fd, from ? 0 : m->nfds);
 	assert_int_equal(sendmsg(p->peer, &h, 0), to - from);
 }
 
