@@ -56,6 +56,7 @@ const char page_style[] =
 	".fine table{font-size:13px}\n"
 	".fine th,.fine td{padding-right:12px}\n"
 	"td small{display:block;color:var(--soft);font-size:12px}\n"
+	".group th{padding-top:16px;color:var(--ink)}\n"
 	"td.wrap{white-space:normal;min-width:240px}\n"
 	"td a{color:inherit;text-decoration-color:var(--soft)}\n"
 	".warnings{margin:18px 0 0;padding:0;list-style:none}\n"

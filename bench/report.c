@@ -146,7 +146,8 @@ static const char *glance_unit(const struct page *p, const struct bench_test *t)
 	case BM_INSTRUCTIONS:
 		return "instructions per operation";
 	default:
-		return "exits to user space per operation";
+		return t->unit == BENCH_PACKETS ? "exits to user space per packet"
+						: "exits to user space per operation";
 	}
 }
 
@@ -180,6 +181,28 @@ static void glance_cell(const struct page *p, const struct bench_test *t,
 	fputs("</td>", p->f);
 }
 
+static const char *group_of(const struct bench_test *t)
+{
+	return !strncmp(t->name, "net-", 4)    ? "Network"
+	       : !strncmp(t->name, "disk-", 5) ? "Disk"
+					       : "CPU and memory";
+}
+
+/* A line above the first test of a group, where there is more than one. */
+static void glance_group(const struct page *p, size_t i, unsigned int columns)
+{
+	const char *group = group_of(p->r->test[i]);
+	bool more = false;
+
+	if (i && group_of(p->r->test[i - 1]) == group)
+		return;
+	for (size_t k = 0; k < p->r->n_test; k++)
+		more |= group_of(p->r->test[k]) != group;
+	if (more)
+		fprintf(p->f, "<tr class=\"group\"><th colspan=\"%u\">%s</th></tr>\n", columns + 1,
+			group);
+}
+
 static void glance(const struct page *p)
 {
 	const struct bench_column *c[BENCH_COLUMNS_MAX];
@@ -199,6 +222,7 @@ static void glance(const struct page *p)
 	for (size_t i = 0; i < p->r->n_test; i++) {
 		const struct bench_test *t = p->r->test[i];
 
+		glance_group(p, i, n);
 		fprintf(p->f, "<tr><td><a href=\"#t%zu\">", i);
 		page_text(p, t->title);
 		fprintf(p->f, "</a><small>%s</small></td>", glance_unit(p, t));
