@@ -223,10 +223,11 @@ struct bench_peer;
  * struct bench_peer_spec - a peer to start
  * @ifname: the host's end; @raise: set it up, since it was made for us
  * @size:   of the frames of a flood; @to: the guest, which alone gets them
+ * @on_call: a flood begins and ends when a frame from the guest says so
  */
 struct bench_peer_spec {
 	const char *ifname;
-	bool raise;
+	bool raise, on_call;
 	enum bench_peer_kind kind;
 	unsigned int size;
 	const uint8_t *to;

@@ -98,6 +98,7 @@ static int peer_set(struct talk *t, enum bench_peer_kind kind, unsigned int size
 	const struct bench_boot *b = t->b;
 	struct bench_peer_spec spec = { .ifname = bench_wire(b->cfg, &b->side, &t->place),
 					.kind = kind,
+					.on_call = b->cfg->on_linux,
 					.size = size,
 					.to = t->place.mac,
 					.cpu = b->cfg->peer_cpu };

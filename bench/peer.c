@@ -24,7 +24,7 @@
 /**
  * struct bench_peer - @fd: of frames, or that listens for a connection
  * @len: of the frames to send; @from: @to: their addresses
- * @has_addr: the interface has an address of ours
+ * @on_call: a flood waits for the guest; @has_addr: the interface has an address of ours
  */
 struct bench_peer {
 	struct sys *sys;
@@ -34,7 +34,7 @@ struct bench_peer {
 	unsigned int len;
 	uint8_t from[ETH_ALEN], to[ETH_ALEN];
 	char ifname[IFNAMSIZ];
-	bool has_addr;
+	bool on_call, has_addr;
 };
 
 static bool stopped(const struct bench_peer *p, int timeout_ms)
@@ -66,19 +66,44 @@ static void echo(struct bench_peer *p)
 	}
 }
 
+/* The word of a frame that comes from the guest within this time, 0: none does. */
+static unsigned int word(struct bench_peer *p, int timeout_ms)
+{
+	struct pollfd f[2] = { { .fd = p->fd, .events = POLLIN },
+			       { .fd = p->stop, .events = POLLIN } };
+	uint8_t frame[BENCH_FRAME_MAX];
+	struct sockaddr_ll from;
+	socklen_t size = sizeof(from);
+	ssize_t n;
+
+	if (poll(f, 2, timeout_ms) <= 0 || !f[0].revents)
+		return 0;
+	n = recvfrom(p->fd, frame, sizeof(frame), MSG_DONTWAIT, (struct sockaddr *)&from, &size);
+	return n > (ssize_t)BENCH_WORD_AT && from.sll_pkttype != PACKET_OUTGOING
+		       ? frame[BENCH_WORD_AT]
+		       : 0;
+}
+
+/* At once and without end; or when the guest says so and until it says so, for then counters that
+ * are read before and after have all of it. */
 static void flood(struct bench_peer *p)
 {
 	uint8_t frame[BENCH_FRAME_MAX] = { 0 };
-	unsigned int i;
+	unsigned int i, said;
+	bool on = !p->on_call;
 
 	memcpy(frame, p->to, ETH_ALEN);
 	memcpy(frame + ETH_ALEN, p->from, ETH_ALEN);
 	frame[12] = BENCH_ETHERTYPE >> 8;
 	frame[13] = BENCH_ETHERTYPE & 0xff;
-	while (!stopped(p, 0))
-		for (i = 0; i < 64; i++)
+	while (!stopped(p, 0)) {
+		said = p->on_call ? word(p, on ? 0 : -1) : 0;
+		if (said)
+			on = said == BENCH_WORD_ON;
+		for (i = 0; on && i < 64; i++)
 			if (send(p->fd, frame, p->len, 0) < 0)
 				(void)stopped(p, 1); /* no room, or the link is not up yet */
+	}
 }
 
 static void *peer_main(void *arg)
@@ -164,6 +189,7 @@ int bench_peer_start(struct sys *s, const struct bench_peer_spec *spec, struct b
 	p->fd = p->stop = -1;
 	p->kind = spec->kind;
 	p->cpu = spec->cpu;
+	p->on_call = spec->on_call;
 	p->len = MAX(spec->size, ETH_ZLEN + BENCH_FCS) - BENCH_FCS;
 	memcpy(p->to, spec->to, ETH_ALEN);
 	snprintf(p->ifname, sizeof(p->ifname), "%s", spec->ifname);

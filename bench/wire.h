@@ -16,6 +16,11 @@
 #define BENCH_TCP_PORT	 5588
 #define BENCH_TCP_PIECE	 65536u /* an operation of a TCP load */
 
+/* A byte of the guest's frames, by which it has the runner's end begin and end a flood. */
+#define BENCH_WORD_AT  18u
+#define BENCH_WORD_ON  1
+#define BENCH_WORD_OFF 2
+
 /* Bytes that the runner answers to "start" with. */
 #define BENCH_GO    'g'
 #define BENCH_LEAVE 's' /* the host's end cannot do this load */

@@ -106,9 +106,13 @@ static void test_all(void **state)
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		const struct bench_sample *s = sample(&r, names[i]);
 
-		assert_int_equal(s->ops, 50);
+		/* more may have come than the guest waited for */
+		if (strstr(names[i], "rx"))
+			assert_true(s->ops >= 50);
+		else
+			assert_int_equal(s->ops, 50);
 		assert_int_equal(s->errors, 0);
-		assert_int_equal(s->bytes, 50 * load(names[i])->size);
+		assert_int_equal(s->bytes, s->ops * load(names[i])->size);
 		assert_true(s->ns > 0);
 	}
 	for (i = 0; i < sample(&r, "net-echo-64")->n_hist; i++)

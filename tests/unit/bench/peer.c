@@ -50,7 +50,7 @@ static int tap_open(void)
 static int peer(const char *ifname, enum bench_peer_kind kind, unsigned int size, bool raise,
 		struct bench_peer **out, struct err *e)
 {
-	const struct bench_peer_spec spec = { ifname, raise, kind, size, guest, -1 };
+	const struct bench_peer_spec spec = { ifname, raise, false, kind, size, guest, -1 };
 
 	return bench_peer_start(sys_host(), &spec, out, e);
 }
@@ -119,6 +119,34 @@ static void test_flood(void **state)
 	}
 	bench_peer_stop(p);
 	close(fd);
+}
+
+/* It waits for a word of the guest's, and for another one to be silent. */
+static void test_on_call(void **state)
+{
+	const struct bench_peer_spec spec = { TAP, true, true, BENCH_PEER_FLOOD, 64, guest, -1 };
+	uint8_t word[60] = { [12] = BENCH_ETHERTYPE >> 8, BENCH_ETHERTYPE & 0xff };
+	struct pollfd f = { .fd = tap_open(), .events = POLLIN };
+	struct bench_peer *p;
+	uint8_t buf[4096];
+	unsigned int i;
+
+	if (f.fd < 0)
+		skip();
+	memset(word, 0xff, ETH_ALEN);
+	memcpy(word + ETH_ALEN, guest, ETH_ALEN);
+	assert_int_equal(bench_peer_start(sys_host(), &spec, &p, NULL), 0);
+	word[BENCH_WORD_AT] = BENCH_WORD_ON;
+	assert_int_equal(write(f.fd, word, sizeof(word)), sizeof(word));
+	for (i = 0; i < 100; i++)
+		assert_int_equal(frame_next(f.fd, buf, sizeof(buf)), 60);
+	word[BENCH_WORD_AT] = BENCH_WORD_OFF;
+	assert_int_equal(write(f.fd, word, sizeof(word)), sizeof(word));
+	/* ends: what is in the queue, and then nothing for a while */
+	while (poll(&f, 1, 500) > 0)
+		assert_true(read(f.fd, buf, sizeof(buf)) > 0);
+	bench_peer_stop(p);
+	close(f.fd);
 }
 
 /* ---- TCP ---- */
@@ -229,9 +257,10 @@ static void test_leaks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_echo),	 cmocka_unit_test(test_flood),
-		cmocka_unit_test(test_sink),	 cmocka_unit_test(test_source),
-		cmocka_unit_test(test_refusals), cmocka_unit_test(test_leaks),
+		cmocka_unit_test(test_echo),	cmocka_unit_test(test_flood),
+		cmocka_unit_test(test_on_call), cmocka_unit_test(test_sink),
+		cmocka_unit_test(test_source),	cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_leaks),
 	};
 
 	/* as root or as nobody in particular: who has a namespace rules there */
