@@ -86,7 +86,8 @@ int sriov_record_compact(const struct sriov_record *r, struct sriov_record *out)
 		free(s);
 		return -ENOMEM;
 	}
-	memcpy(s, r->step, r->n * sizeof(*s));
+	if (r->n)
+		memcpy(s, r->step, r->n * sizeof(*s));
 	join(s, r->n, dropped);
 	for (size_t i = 0; i < r->n; i++)
 		if (!s[i].undone && sriov_step_of_pf(&s[i]) && is_shell(s, r->n, i, dropped) &&
