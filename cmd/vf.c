@@ -19,7 +19,7 @@ struct vf_opts {
 	uint32_t vq, vi;
 	int trust, spoofchk, link, online;
 	char *driver;
-	bool vq_given, vi_given, online_given;
+	bool vq_given, vi_given;
 	bool mac_given, vlan_given, qos_given, rate_given, trust_given, spoofchk_given, link_given;
 };
 
@@ -65,8 +65,8 @@ static const struct opt set_opts[] = {
 	  .group = "NVMe", .help = "queue resources, the admin queue among them; puts it online" },
 	{ "vi", OPT_U32, .off = V(vi), .given = V(vi_given), .min = 1, .max = 65535,
 	  .help = "interrupt resources; puts it online" },
-	{ "online", OPT_ENUM, .off = V(online), .given = V(online_given), .choices = switch_names,
-	  .help = "the controller: online with resources, or offline" },
+	{ "online", OPT_BOOL, .off = V(online),
+	  .help = "put it online, with as many of both as it may have" },
 	{ "driver", OPT_STR, .off = V(driver), .arg = "NAME|none", .group = "All",
 	  .help = "the driver it is bound to" },
 	LOG_OPT,
@@ -175,7 +175,6 @@ static void set_from_opts(struct sriov_vf_hand *want, const struct vf_opts *o)
 	*want = (struct sriov_vf_hand){
 		.vq = o->vq,
 		.vi = o->vi,
-		.has_online = o->online_given,
 		.online = o->online,
 	};
 	if (o->driver)
@@ -200,16 +199,13 @@ static void set_from_opts(struct sriov_vf_hand *want, const struct vf_opts *o)
 /* What is wrong whatever the host looks like. */
 static int set_check(const struct vf_opts *o, struct err *e)
 {
-	bool nvme = o->vq_given || o->vi_given || o->online_given;
+	bool nvme = o->vq_given || o->vi_given || o->online;
 
 	if (!o->mac_given && !o->vlan_given && !o->qos_given && !o->trust_given &&
 	    !o->spoofchk_given && !o->rate_given && !o->link_given && !nvme && !o->driver)
 		return err_set(
 			e, -EINVAL,
 			"nothing to set: give --mac, --vlan, --trust, ..., --online, --driver");
-	if (o->online_given && !o->online && (o->vq_given || o->vi_given))
-		return err_set(e, -EINVAL,
-			       "--online off: a controller that is offline needs no --vq, --vi");
 	if (o->qos_given && !o->vlan)
 		return err_set(e, -EINVAL, "--qos: a priority needs a VLAN (--vlan 1 to 4094)");
 	if (!o->mac_given || !sriov_mac_check(&o->mac, e))

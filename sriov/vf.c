@@ -186,7 +186,7 @@ struct apply {
 
 static bool wants_nvme(const struct sriov_vf_hand *h)
 {
-	return h->has_online || h->vq || h->vi;
+	return h->online || h->vq || h->vi;
 }
 
 /* A driver is not taken from under those who use it. */
@@ -227,8 +227,6 @@ static int apply_nvme(struct setup *t, const struct apply *a, struct err *e)
 
 	if (!wants_nvme(a->want))
 		return 0;
-	if (a->want->has_online && !a->want->online)
-		return sriov_step_do(t->c, t->j, &t->base, SRIOV_STEP_NVME_STATE, "0", e);
 	return setup_nvme(t, a->pf.nvme, &vq, &vi, e);
 }
 

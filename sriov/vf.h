@@ -104,12 +104,12 @@ int sriov_vf_find(struct sriov *c, const char *what, struct sriov_fn *out,
  * touched
  * @net:    settings of a network VF
  * @vq:     @vi: NVMe: flexible resources; asking for any puts the controller online
- * @online: NVMe: with resources (what it has, or as many as a VF may have), or offline
+ * @online: NVMe: with what it has, or as many resources as a VF may have
  * @driver: the driver to bind it to, "" for none; NULL: the one it has
  */
 struct sriov_vf_hand {
 	struct sriov_vf_set net;
-	bool has_online, online;
+	bool online;
 	unsigned int vq, vi;
 	const char *driver;
 };

@@ -107,12 +107,9 @@ lab_eq "$(list '[.vfs[] | select(.pf == "nvme0") | .nvme.online] | join(" ")')" 
 # for another VMM: driver, resources and state of one of them
 nvme_vf() { list '.vfs[1] | "\(.driver) \(.nvme.online) \(.nvme.vq) \(.nvme.vi)"'; }
 refused 1 'is no network VF' set nvme0/1 --trust on
-refused 2 'needs no --vq' set nvme0/1 --online off --vq 2
 refused 1 'there is no driver nosuch' set nvme0/1 --driver nosuch
 ok set nvme0/1 --driver vfio-pci --vq 2 --vi 1
 lab_eq "$(nvme_vf)" "vfio-pci true 2 1" "NVMe VF 1"
-ok set nvme0/1 --online off
-lab_eq "$(nvme_vf)" "vfio-pci false 2 1" "NVMe VF 1 offline"
 ok release nvme0/1
 lab_eq "$(nvme_vf)" "- false 0 0" "NVMe VF 1 after its release"
 ok restore

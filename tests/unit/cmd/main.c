@@ -102,8 +102,6 @@ static void test_usage(void **state)
 	expect(CMD_FAILED, "there is no network interface eth0",
 	       ARGV("vf", "set", "eth0/0", "--trust", "off"));
 	expect(CMD_USAGE, "vf set: nothing to set", ARGV("vf", "set", "eth0/0"));
-	expect(CMD_USAGE, "--online off: a controller that is offline needs",
-	       ARGV("vf", "set", "nvme0/0", "--online", "off", "--vq", "2"));
 	expect(CMD_USAGE, "--qos: a priority needs a VLAN",
 	       ARGV("vf", "set", "eth0/0", "--mac", "52:54:00:00:00:01", "--qos", "3"));
 	expect(CMD_USAGE, "sluice: run: --kernel is missing", ARGV("run"));

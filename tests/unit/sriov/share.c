@@ -361,10 +361,8 @@ static void hand_nvme(void **state)
 	char *before = world_dump(w);
 	struct admin a = { .p = world_proc(w, 100) };
 	const struct sriov_vf_hand all = { .driver = "vfio-pci", .vq = 2, .vi = 1 },
-				   more = { .vq = 3 }, off = { .has_online = true },
-				   native = { .driver = "nvme",
-					      .has_online = true,
-					      .online = true },
+				   more = { .vq = 3 },
+				   native = { .driver = "nvme", .online = true },
 				   net = { .net = { .has_trust = true } };
 
 	w->vq_max = 4;
@@ -378,8 +376,6 @@ static void hand_nvme(void **state)
 	assert_string_equal(world_driver(w, "0000:02:00.2"), "vfio-pci");
 	assert_ok(sriov_vf_apply(&a.p->c, a.j, "nvme0/1", &more, &a.e), a.e);
 	assert_true(w->sec[1].online && w->sec[1].vq == 3);
-	assert_ok(sriov_vf_apply(&a.p->c, a.j, "nvme0/1", &off, &a.e), a.e);
-	assert_false(w->sec[1].online);
 	assert_ok(sriov_vf_apply(&a.p->c, a.j, "nvme0/0", &native, &a.e), a.e);
 	assert_true(w->sec[0].online);
 	assert_string_equal(world_driver(w, "0000:02:00.1"), "nvme");
