@@ -158,9 +158,22 @@ static int host_mbind(struct sys *s, void *p, size_t len, unsigned int node)
 	return RET((int)syscall(SYS_mbind, p, len, 2, mask, 1025ul, 0u));
 }
 
+/*
+ * Most of these are shared with other processes: guest RAM with a vhost-user back end. One that cut
+ * the file short would have us die of a SIGBUS, so it can only grow, and nobody can seal it
+ * further.
+ */
 static int host_memfd(struct sys *s, const char *name, unsigned int flags)
 {
-	return RET(memfd_create(name, flags));
+	int fd = RET(memfd_create(name, flags | MFD_ALLOW_SEALING));
+
+	if (fd >= 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) < 0) {
+		int rc = -errno;
+
+		close(fd);
+		return rc;
+	}
+	return fd;
 }
 
 static int host_fallocate(struct sys *s, int fd, int mode, off_t off, off_t len)

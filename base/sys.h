@@ -45,6 +45,7 @@ struct sys_ops {
 	int (*munmap)(struct sys *s, void *p, size_t len);
 	int (*madvise)(struct sys *s, void *p, size_t len, int advice);
 	int (*mbind)(struct sys *s, void *p, size_t len, unsigned int node);
+	/* A file that never gets shorter, whoever else has it. */
 	int (*memfd)(struct sys *s, const char *name, unsigned int flags);
 	int (*fallocate)(struct sys *s, int fd, int mode, off_t off, off_t len);
 	int (*eventfd)(struct sys *s, unsigned int init, int flags);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* Addresses, errors, small files, limited logging. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -101,6 +102,21 @@ static void test_sysfile(void **state)
 	fakesys_free(f);
 }
 
+/* Others have guest RAM too: what one of them could take away would be a SIGBUS of ours. */
+static void test_memfd_stays(void **state)
+{
+	struct sys *s = sys_host();
+	int fd = sys_memfd(s, "test", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(sys_ftruncate(s, fd, 65536), 0);
+	assert_int_equal(sys_ftruncate(s, fd, 4096), -EPERM);
+	assert_int_equal(sys_ftruncate(s, fd, 131072), 0);
+	/* nor can anybody keep the next one from mapping it */
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
+	sys_close(s, &fd);
+}
+
 static void sink(void *arg, enum log_level level, const char *line)
 {
 	++*(int *)arg;
@@ -126,7 +142,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bdf),	    cmocka_unit_test(test_mac),
 		cmocka_unit_test(test_err),	    cmocka_unit_test(test_sysfile),
-		cmocka_unit_test(test_log_limited),
+		cmocka_unit_test(test_log_limited), cmocka_unit_test(test_memfd_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
