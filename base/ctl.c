@@ -14,8 +14,6 @@
 /* Answers that a client has not taken yet. A stat of 16 vCPUs is below 100 KiB. */
 #define OUT_MAX (8u << 20)
 
-#define RETRY_NS 500000000ull /* until the next accept() after one that lacked descriptors */
-
 /* struct ctl_client - one connection; out[sent..nout) is still to be sent. */
 struct ctl_client {
 	struct ctl *ctl;
@@ -34,7 +32,7 @@ struct ctl {
 	void *arg;
 	int fd;
 	char *path;
-	struct ev_src *src, *again;
+	struct ev_src *src;
 	struct ctl_client *client[CTL_CLIENTS_MAX];
 	struct log_limit limit;
 };
@@ -165,38 +163,12 @@ static int client_new(struct ctl *c, int *fd)
 	return 0;
 }
 
-/* Back from a lack of descriptors or memory. */
-static void accept_again(void *arg)
-{
-	struct ctl *c = arg;
-
-	c->again = NULL;
-	if (ev_mod(c->src, EPOLLIN))
-		log_limited(c->log, &c->limit, LOG_WARN, "control socket: no more clients");
-}
-
-/*
- * A connection that cannot be taken stays in the backlog and keeps the socket readable: the loop
- * would spin. So the socket is left alone for a while; clients wait that long.
- */
-static void accept_later(struct ctl *c)
-{
-	if (c->again || ev_timer(c->ev, RETRY_NS, accept_again, c, &c->again))
-		return;
-	if (ev_mod(c->src, 0)) {
-		ev_del(c->again);
-		c->again = NULL;
-	}
-}
-
 static void ctl_accept(void *arg, uint32_t events)
 {
 	struct ctl *c = arg;
-	int fd = sys_accept(c->sys, c->fd, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = usock_accept(c->sys, c->fd, c->src);
 	int ret = fd < 0 ? fd : usock_peer(c->sys, fd, NULL);
 
-	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS)
-		accept_later(c);
 	if (!ret)
 		ret = client_new(c, &fd);
 	if (ret && ret != -EAGAIN)
@@ -244,7 +216,6 @@ void ctl_free(struct ctl *c)
 	for (i = 0; i < CTL_CLIENTS_MAX; i++)
 		if (c->client[i])
 			client_drop(c->client[i]);
-	ev_del(c->again);
 	ev_del(c->src);
 	if (c->fd >= 0)
 		sys_unlink(c->sys, c->path);

@@ -13,7 +13,8 @@
 #include <sys/eventfd.h>
 #include "base/ev_priv.h"
 
-#define EV_BATCH 32
+#define EV_BATCH      32
+#define REST_AGAIN_NS 100000000ull
 
 struct ev_src {
 	struct ev *ev;
@@ -21,6 +22,8 @@ struct ev_src {
 	int fd; /* -1: a timer */
 	bool dead;
 	uint64_t due_ns;
+	uint32_t events;     /* to be watched for after a rest */
+	struct ev_src *rest; /* the timer that ends it */
 	ev_fd_fn fd_fn;
 	ev_fn fn;
 	void *arg;
@@ -138,9 +141,30 @@ void ev_del(struct ev_src *src)
 	 * same. */
 	if (src->fd >= 0)
 		sys_epoll_ctl(src->ev->sys, src->ev->epfd, EPOLL_CTL_DEL, src->fd, NULL);
+	ev_del(src->rest);
 	src->dead = true;
 	list_del(&src->link);
 	list_add_tail(&src->ev->dead, &src->link);
+}
+
+static void rested(void *arg)
+{
+	struct ev_src *src = arg;
+
+	src->rest = NULL;
+	if (ev_mod(src, src->events))
+		ev_rest(src, src->events, REST_AGAIN_NS);
+}
+
+void ev_rest(struct ev_src *src, uint32_t events, uint64_t ns)
+{
+	src->events = events;
+	if (src->rest || ev_timer(src->ev, ns, rested, src, &src->rest))
+		return;
+	if (ev_mod(src, 0)) {
+		ev_del(src->rest);
+		src->rest = NULL;
+	}
 }
 
 int ev_timer(struct ev *ev, uint64_t delay_ns, ev_fn fn, void *arg, struct ev_src **out)

@@ -27,6 +27,13 @@ int ev_add(struct ev *ev, int fd, uint32_t events, ev_fd_fn fn, void *arg,
 /** ev_mod() - change the events watched for. */
 int ev_mod(struct ev_src *src, uint32_t events) __must_check;
 
+/**
+ * ev_rest() - src is not watched for ns, and then for events
+ * For a descriptor that stays readable while nothing can be done about it, which would have the
+ * loop spin. Without memory for that it does.
+ */
+void ev_rest(struct ev_src *src, uint32_t events, uint64_t ns);
+
 /** ev_del() - legal in any callback, its own included; memory goes at the end of the turn. NULL is
  * fine. */
 void ev_del(struct ev_src *src);

@@ -8,6 +8,8 @@
 #include <unistd.h>
 #include "base/usock.h"
 
+#define ACCEPT_AGAIN_NS 500000000ull
+
 static int addr_of(struct sockaddr_un *a, const char *path, struct err *e)
 {
 	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
@@ -76,6 +78,15 @@ int usock_listen(struct sys *s, const char *path, int backlog, struct err *e)
 		return err_sys(e, ret, "cannot listen on %s", path);
 	}
 	return fd;
+}
+
+int usock_accept(struct sys *s, int fd, struct ev_src *src)
+{
+	int ret = sys_accept(s, fd, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (ret == -EMFILE || ret == -ENFILE || ret == -ENOMEM || ret == -ENOBUFS)
+		ev_rest(src, EPOLLIN, ACCEPT_AGAIN_NS);
+	return ret;
 }
 
 int usock_connect(struct sys *s, const char *path, struct err *e)

@@ -3,7 +3,7 @@
 #define BASE_USOCK_H
 
 #include "base/err.h"
-#include "base/sys.h"
+#include "base/ev.h"
 
 /*
  * Unix stream sockets at a path, all non-blocking and close-on-exec. Return a descriptor or -errno
@@ -16,6 +16,13 @@ int usock_listen(struct sys *s, const char *path, int backlog, struct err *e) __
 
 /** usock_vacate() - what usock_listen() does first, for whoever binds to path by other means. */
 int usock_vacate(struct sys *s, const char *path, struct err *e) __must_check;
+
+/**
+ * usock_accept() - the next connection that waits at fd, which src watches; -EAGAIN: none
+ * One that there are no descriptors or no memory for stays where it is and would wake the loop for
+ * ever: src then rests for a while.
+ */
+int usock_accept(struct sys *s, int fd, struct ev_src *src) __must_check;
 
 /** usock_connect() - -EAGAIN: the listener's backlog is full. */
 int usock_connect(struct sys *s, const char *path, struct err *e) __must_check;

@@ -324,7 +324,7 @@ static int link_new(struct vu *u, int fd, struct err *e)
 static void on_listener(void *arg, uint32_t events)
 {
 	struct vu *u = arg;
-	int fd = sys_accept(u->sys, u->listen_fd, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = usock_accept(u->sys, u->listen_fd, u->listen_src);
 	struct err e = { 0 };
 
 	if (fd < 0)

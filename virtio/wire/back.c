@@ -372,7 +372,7 @@ static void conn_open(struct vu_back *b, int fd)
 static void on_accept(void *arg, uint32_t events)
 {
 	struct vu_back *b = arg;
-	int fd = sys_accept(b->sys, b->listen_fd, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = usock_accept(b->sys, b->listen_fd, b->listen_src);
 
 	if (fd < 0)
 		return;

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/usock.h"
 #include "vmm/devices/chr_priv.h"
 
 #define ROOM_MIN    64u /* a UART FIFO, several times */
@@ -391,7 +392,7 @@ void chr_kick_event(void *arg, uint32_t events)
 void chr_listen_event(void *arg, uint32_t events)
 {
 	struct chr *c = arg;
-	int fd = sys_accept(c->sys, c->listen.fd, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = usock_accept(c->sys, c->listen.fd, c->listen.src);
 
 	if (fd < 0)
 		return;

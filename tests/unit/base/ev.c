@@ -101,6 +101,57 @@ static void test_timer(void **state)
 	ev_free(s.ev);
 }
 
+/* A kernel whose clock is the test's. */
+struct clock {
+	struct sys sys;
+	struct sys_ops ops;
+	uint64_t now;
+};
+
+static uint64_t clock_now(struct sys *s)
+{
+	return container_of(s, struct clock, sys)->now;
+}
+
+static void on_full(void *arg, uint32_t events)
+{
+	struct seen *s = arg;
+
+	s->n++;
+	ev_rest(s->src, EPOLLIN, 1000000000);
+}
+
+/* What stays readable wakes the loop once in a while, not all the time. */
+static void test_rest(void **state)
+{
+	struct clock c = { .ops = *sys_host()->ops };
+	struct seen s = { 0 };
+	int p[2];
+
+	c.ops.now_ns = clock_now;
+	c.sys.ops = &c.ops;
+	assert_int_equal(pipe(p), 0);
+	assert_int_equal(ev_new(&c.sys, &s.ev), 0);
+	assert_int_equal(ev_add(s.ev, p[0], EPOLLIN, on_full, &s, &s.src), 0);
+	assert_int_equal(write(p[1], "x", 1), 1);
+	for (int i = 1; i <= 3; i++) {
+		for (int k = 0; k < 10; k++)
+			assert_int_equal(ev_turn(s.ev, 0), 0);
+		assert_int_equal(s.n, i);
+		c.now += 1000000000;
+		assert_int_equal(ev_turn(s.ev, 0), 0); /* the timer */
+	}
+	/* while it rests it may go, and its timer goes with it */
+	assert_int_equal(ev_turn(s.ev, 0), 0);
+	ev_del(s.src);
+	c.now += 2000000000;
+	assert_int_equal(ev_turn(s.ev, 0), 0);
+	assert_int_equal(s.n, 4);
+	ev_free(s.ev);
+	close(p[0]);
+	close(p[1]);
+}
+
 static void test_fail_nth(void **state)
 {
 	struct fakesys *f = fakesys_new();
@@ -123,9 +174,8 @@ static void test_fail_nth(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_del_in_callback),
-		cmocka_unit_test(test_call_from_thread),
-		cmocka_unit_test(test_timer),
+		cmocka_unit_test(test_del_in_callback), cmocka_unit_test(test_call_from_thread),
+		cmocka_unit_test(test_timer),		cmocka_unit_test(test_rest),
 		cmocka_unit_test(test_fail_nth),
 	};
 

@@ -74,7 +74,10 @@ static void test_sweep(void **state)
 		}
 		failed = f.hs.failed;
 		hostsys_fail_nth(&f.hs, 0, 0);
-		fix_hangup(&f);
+		/* Who could not be taken in is looked for again after a while. */
+		fix_connect(&f);
+		for (unsigned int i = 0; i < 100 && !f.connected; i++)
+			assert_int_equal(ev_turn(f.ev, 100), 0);
 		f.protocol = ~0ull;
 		fix_check_next(&f);
 		fix_fini(&f);
@@ -158,12 +161,42 @@ static void test_fault(void **state)
 	fix_fini(&f);
 }
 
+#define TRIES 1000 /* in the fixture's counter */
+
+static int no_descriptor(struct sys *s, int fd, int flags)
+{
+	container_of(s, struct hostsys, sys)->calls += TRIES;
+	return -EMFILE;
+}
+
+/* A front end that cannot be taken in for now must not keep the loop busy, and gets in later. */
+static void test_no_descriptors(void **state)
+{
+	int (*accept)(struct sys *, int, int);
+	struct fix f;
+
+	fix_init(&f, false);
+	accept = f.hs.ops.accept;
+	f.hs.ops.accept = no_descriptor;
+	f.hs.calls = 0;
+	fix_connect(&f);
+	for (unsigned int i = 0; i < 20; i++)
+		assert_int_equal(ev_turn(f.ev, 0), 0);
+	assert_int_equal(f.hs.calls / TRIES, 1);
+	f.hs.ops.accept = accept;
+	for (unsigned int i = 0; i < 100 && !f.connected; i++)
+		assert_int_equal(ev_turn(f.ev, 100), 0);
+	assert_true(f.connected);
+	fix_fini(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hangup_anywhere), cmocka_unit_test(test_half_with_fds),
 		cmocka_unit_test(test_sweep),		cmocka_unit_test(test_new_sweep),
 		cmocka_unit_test(test_start_fails),	cmocka_unit_test(test_fault),
+		cmocka_unit_test(test_no_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
