@@ -80,8 +80,11 @@ static ssize_t recv_some(struct vu_sock *k, void *buf, size_t len, struct err *e
 		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && take_fds(k, c))
 			rc = -EPROTO;
 	if (rc || (m.msg_flags & MSG_CTRUNC))
-		return err_set(e, -EPROTO, "the peer sent more than %d file descriptors at once",
-			       VU_FDS_MAX);
+		return err_set(
+			e, -EPROTO,
+			"the peer sent more than %d file descriptors at once, or more than this "
+			"process may have (ulimit -n)",
+			VU_FDS_MAX);
 	return n;
 }
 
