@@ -120,13 +120,23 @@ static void posted(void *arg)
 {
 	struct net_pair *p = arg;
 
+	/* Before the look at what is wanted: what changes after that is another note. */
+	atomic_store(&p->noted, false);
 	if (follow(p))
 		vio_needs_reset(&p->net->vio, "the host has no resources for a queue");
 }
 
+/* One note at a time: a driver may ask for pairs faster than the pair's thread follows. */
 int net_pair_post(struct net_pair *p)
 {
-	return ev_call(p->ev, posted, p);
+	int rc;
+
+	if (atomic_exchange(&p->noted, true))
+		return 0;
+	rc = ev_call(p->ev, posted, p);
+	if (rc)
+		atomic_store(&p->noted, false);
+	return rc;
 }
 
 /* What waits in the tap was for whoever drove the device before. */

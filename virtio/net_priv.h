@@ -98,6 +98,7 @@ struct net_tx {
 /**
  * struct net_pair - two queues and their file of the tap, served on one thread
  * @wanted: may it carry traffic? The control queue's word; the rest is the thread's alone
+ * @noted:  a note about it is under way
  * @up:     the driver is, and the machine is not paused
  * @gone:   the interface was taken away
  * @tap:    source of the file, NULL while nothing is to be had from it
@@ -107,7 +108,7 @@ struct net_pair {
 	struct vm_iothread *io;
 	struct ev *ev;
 	int fd;
-	atomic_bool wanted;
+	atomic_bool wanted, noted;
 	bool up, gone;
 	struct ev_src *tap;
 	uint32_t events;

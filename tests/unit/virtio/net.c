@@ -4,6 +4,8 @@
  * pauses; and the n-th call of its set-up fails.
  */
 #include <errno.h>
+#include <malloc.h>
+#include <semaphore.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -166,6 +168,43 @@ static void pairs(void **state)
 	netrig_down(r);
 	netrig_up(r, CTRL_ALL | NETF(MQ));
 	assert_true(r->detached[1]);
+}
+
+static void wait_for(void *arg)
+{
+	sem_wait(arg);
+}
+
+/* Pairs are switched faster than a pair's thread follows: what waits for it does not grow. */
+static void pairs_in_a_hurry(void **state)
+{
+	struct netfix *f = *state;
+	struct netrig *r = f->r;
+	struct net_pair *p;
+	size_t before, after;
+	sem_t s;
+
+	netrig_dev(r, 4);
+	netrig_up(r, CTRL_ALL | NETF(MQ));
+	assert_int_equal(sem_init(&s, 0, 0), 0);
+	assert_int_equal(ev_call(vm_iothread_ev(r->io[1]), wait_for, &s), 0);
+	p = &r->n->pair[1];
+	before = mallinfo2().uordblks;
+	for (unsigned int i = 0; i < 10000; i++) {
+		atomic_store(&p->wanted, i & 1);
+		assert_int_equal(net_pair_post(p), 0);
+	}
+	after = mallinfo2().uordblks;
+	sem_post(&s);
+	assert_true(after < before + 10000);
+	netrig_settle(r);
+	/* the last word is the one that counts */
+	assert_non_null(p->tap);
+	atomic_store(&p->wanted, false);
+	assert_int_equal(net_pair_post(p), 0);
+	netrig_settle(r);
+	assert_null(p->tap);
+	sem_destroy(&s);
 }
 
 static void control(void **state)
@@ -387,6 +426,7 @@ int main(void)
 		netfix_test(tx_hostile),
 		netfix_test(tx_blocked),
 		netfix_test(pairs),
+		netfix_test(pairs_in_a_hurry),
 		netfix_test(control),
 		netfix_test(control_without_answer),
 		netfix_test(link_changes),
