@@ -49,7 +49,7 @@ static bool lacks(struct vu *u)
 		return false;
 	snprintf(why, sizeof(why), "the backend lacks features 0x%llx that the guest uses",
 		 (unsigned long long)missing);
-	log_warn(u->log, "%s: %s", u->v.dev.id, why);
+	log_limited(u->log, &u->limit, LOG_WARN, "%s: %s", u->v.dev.id, why);
 	vu_state_set(u, VU_NEEDS_RESET, why);
 	vio_needs_reset(&u->v, "the backend that came back lacks features in use");
 	return true;
@@ -67,7 +67,8 @@ void vu_negotiated(struct vu *u)
 		return;
 	if (!u->running)
 		vu_state_set(u, VU_CONNECTED, NULL);
-	log_info(u->log, "%s: backend at %s is there", u->v.dev.id, u->path);
+	log_limited(u->log, &u->limit_there, LOG_INFO, "%s: backend at %s is there", u->v.dev.id,
+		    u->path);
 }
 
 void vu_lit(struct vu *u)
@@ -114,7 +115,6 @@ static void do_start(void *arg)
 {
 	struct vu *u = arg;
 
-	u->pairs_on = 1;
 	u->running = true;
 	u->hold = false;
 	if (!u->ready || !lacks(u))
@@ -126,6 +126,8 @@ static int op_start(struct vio *v)
 	struct vu *u = vu_of(v);
 	int rc = regions(u);
 
+	/* The control queue may have a word on it as soon as it is served. */
+	u->pairs_on = 1;
 	if (!rc && !u->disk && (v->acked & NET_F_CTRL_VQ)) {
 		u->ctrl.q = vu_ctrl_queue(u);
 		rc = vio_serve_start(&u->ctrl);

@@ -69,7 +69,7 @@ struct vu {
 	struct vio v; /* first */
 	struct sys *sys;
 	const struct log *log;
-	struct log_limit limit;
+	struct log_limit limit, limit_there;
 	struct vm_iothread *io;
 	struct ev *ev;
 	char *path;
