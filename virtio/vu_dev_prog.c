@@ -206,11 +206,13 @@ static uint16_t largest_queue(const struct vu *u)
 
 static int ask_inflight(struct vu *u, unsigned int i, struct vu_msg *m, struct err *e)
 {
-	/* Kept from an earlier connection: what it says is what must not be lost. */
-	if (!has(u, VU_P_INFLIGHT) || u->inflight_fd >= 0)
+	uint16_t qsize = largest_queue(u);
+
+	/* Kept from an earlier connection: what it says is what must not be lost. A driver that set
+	 * no queue up has nothing that could be held. */
+	if (!has(u, VU_P_INFLIGHT) || u->inflight_fd >= 0 || !qsize)
 		return 1;
-	m->u.inflight = (struct vu_inflight_desc){ .nqueues = (uint16_t)u->ndata,
-						   .qsize = largest_queue(u) };
+	m->u.inflight = (struct vu_inflight_desc){ .nqueues = (uint16_t)u->ndata, .qsize = qsize };
 	m->h.size = sizeof(m->u.inflight);
 	return 0;
 }
@@ -331,6 +333,9 @@ static int set_kick(struct vu *u, unsigned int q, struct vu_msg *m, struct err *
 {
 	if (!vu_set(u, q))
 		return 1;
+	/* Nobody keeps it up to date from here on: the next backend must not believe it. */
+	if (!has(u, VU_P_INFLIGHT))
+		sys_close(u->sys, &u->inflight_fd);
 	u->orderly = (u->offer & VIO_F_IN_ORDER) && (u->orderly || !u->served);
 	u->served |= 1ull << q;
 	u->given |= 1ull << q;

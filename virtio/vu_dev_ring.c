@@ -115,9 +115,16 @@ static bool seen_in_order(const struct vq_mem *mem, const struct vq_cfg *c)
 	return ok;
 }
 
+/* Will this backend learn from inflight memory what was held? One that came back may be of another
+ * kind than the one that kept it. */
+static bool has_inflight(const struct vu *u)
+{
+	return u->inflight_fd >= 0 && (u->proto & VU_P(VU_P_INFLIGHT));
+}
+
 static int recover_split(struct vu *u, struct vq_cfg *c, struct err *e)
 {
-	if (u->inflight_fd < 0 && !c->in_order && !u->orderly && !seen_in_order(&u->v.mem, c))
+	if (!has_inflight(u) && !c->in_order && !u->orderly && !seen_in_order(&u->v.mem, c))
 		return err_set(
 			e, -EUCLEAN,
 			"requests were done out of order and the backend has no inflight "
@@ -131,12 +138,12 @@ static int recover_split(struct vu *u, struct vq_cfg *c, struct err *e)
 static int recover_packed(struct vu *u, struct vq_cfg *c, struct err *e)
 {
 	bool ordered = c->in_order || u->orderly;
-	int rc = ordered || u->inflight_fd >= 0 ? vq_recover_packed(&u->v.mem, c) : -EUCLEAN;
+	int rc = ordered || has_inflight(u) ? vq_recover_packed(&u->v.mem, c) : -EUCLEAN;
 
 	if (rc == -EAGAIN)
 		return err_set(e, rc, "the guest is adding a buffer");
 	/* The inflight memory knows; the index is not looked at. */
-	if (rc && u->inflight_fd >= 0)
+	if (rc && has_inflight(u))
 		return 0;
 	if (rc)
 		return err_set(e, -EUCLEAN,

@@ -305,6 +305,104 @@ static void test_disorder_of_old(void **state)
 	}
 }
 
+/* The first backend has inflight memory and does things out of order; the next one knows no such
+ * memory, and cannot go on. */
+static void test_inflight_not_taken_over(void **state)
+{
+	struct iovec iov[2][4];
+	struct vq_chain c[2];
+	struct front f;
+	uint32_t len;
+
+	front_up(&f, &(struct front_cfg){ .late = true, .scale = 10 });
+	f.b.features &= ~VIO_F_IN_ORDER;
+	fb_listen(&f.b);
+	front_state(&f, VU_CONNECTED);
+	front_driver(&f, SPLIT, 64);
+	front_lit(&f);
+	for (unsigned int i = 0; i < 2; i++) {
+		front_add(&f, 0, 1 + i);
+		c[i] = (struct vq_chain){ .iov = iov[i], .cap = 4 };
+		assert_true(fb_pop(&f.b, 0, &c[i]));
+	}
+	fb_push(&f.b, 0, &c[1]);
+	assert_ptr_equal(vqd_get(f.t.q[0].d, &len), (void *)2);
+	fb_die(&f.b);
+	f.b.proto &= ~VU_P(VU_P_INFLIGHT);
+	fb_listen(&f.b);
+	front_state(&f, VU_NEEDS_RESET);
+	assert_non_null(strstr(front_info(&f).why, "out of order"));
+	front_down(&f);
+}
+
+/* Inflight memory that a backend in between did not keep up to date is not given to the next. */
+static void test_inflight_gets_stale(void **state)
+{
+	struct iovec iov[4];
+	struct front f;
+	ino_t ino;
+
+	front_up(&f, &(struct front_cfg){ .scale = 10 });
+	front_state(&f, VU_CONNECTED);
+	front_driver(&f, SPLIT, 64);
+	front_lit(&f);
+	ino = f.b.inflight_ino;
+	for (unsigned int i = 0; i < 3; i++) {
+		struct vq_chain c = { .iov = iov, .cap = 4 };
+
+		front_add(&f, 0, 1 + i);
+		assert_true(fb_pop(&f.b, 0, &c));
+	}
+	fb_die(&f.b);
+	front_state(&f, VU_LOST);
+	f.b.proto &= ~VU_P(VU_P_INFLIGHT);
+	fb_listen(&f.b);
+	front_lit(&f);
+	front_echo(&f, 0, 1, 3);
+	for (unsigned int i = 0; i < 200; i++) {
+		front_add(&f, 0, 4 + i);
+		front_echo(&f, 0, 4 + i, 1);
+	}
+	fb_die(&f.b);
+	front_state(&f, VU_LOST);
+	f.b.proto |= VU_P(VU_P_INFLIGHT);
+	fb_listen(&f.b);
+	front_lit(&f);
+	assert_int_not_equal(f.b.inflight_ino, ino);
+	front_add(&f, 0, 204);
+	front_echo(&f, 0, 204, 1);
+	front_down(&f);
+}
+
+static enum fb_act refuse_empty(struct fakeback *b, const struct vu_msg *req, struct vu_msg *r)
+{
+	return req->h.req == VU_GET_INFLIGHT_FD && !req->u.inflight.qsize ? FB_HANG_UP : FB_ANSWER;
+}
+
+/* A driver that sets no queue up is served with none, not over and over again. */
+static void test_no_queue(void **state)
+{
+	struct front f;
+
+	front_up(&f, &(struct front_cfg){ .scale = 10 });
+	f.b.hook = refuse_empty;
+	front_state(&f, VU_CONNECTED);
+	assert_true(vt_negotiate(&f.t, SPLIT));
+	vt_driver_ok(&f.t);
+	f.want = 0;
+	while (f.b.status != 15) {
+		fb_turn(&f.b, 2);
+		assert_int_equal(f.b.conns, 1);
+	}
+	front_lit(&f);
+	assert_int_equal(front_info(&f).losses, 0);
+	front_reset(&f);
+	f.want = 2;
+	front_driver(&f, SPLIT, 64);
+	front_lit(&f);
+	front_down(&f);
+}
+
 static void test_fewer_features(void **state)
 {
 	struct front f;
@@ -368,6 +466,24 @@ static void test_pairs(void **state)
 	f.want = 2;
 	front_driver(&f, SPLIT | NET_CTRL, 64);
 	front_lit(&f);
+	front_reset(&f);
+	/* A command that is there before the driver says that it is. */
+	vt_forget(&f.t);
+	assert_true(vt_negotiate(&f.t, SPLIT | NET_CTRL));
+	for (unsigned int q = 0; q < 7; q++)
+		vt_queue(&f.t, q, 64, SPLIT | NET_CTRL);
+	cmd = vt_alloc(&f.t, 4);
+	ack = vt_alloc(&f.t, 1);
+	memcpy(cmd, (uint8_t[]){ 4, 0, 2, 0 }, 4);
+	v[0].iov_base = cmd;
+	v[1].iov_base = ack;
+	assert_int_equal(vqd_add(f.t.q[6].d, v, 1, 1, cmd), 0);
+	assert_true(vqd_publish(f.t.q[6].d));
+	vt_driver_ok(&f.t);
+	f.want = 4;
+	front_lit(&f);
+	assert_ptr_equal(vt_get_used(&f.t, 6, &len), cmd);
+	assert_int_equal(*ack, 0);
 	front_down(&f);
 }
 
@@ -448,6 +564,9 @@ int main(void)
 		cmocka_unit_test(test_outage),
 		cmocka_unit_test(test_unrecoverable),
 		cmocka_unit_test(test_disorder_of_old),
+		cmocka_unit_test(test_inflight_not_taken_over),
+		cmocka_unit_test(test_inflight_gets_stale),
+		cmocka_unit_test(test_no_queue),
 		cmocka_unit_test(test_fewer_features),
 		cmocka_unit_test(test_pairs),
 		cmocka_unit_test(test_call_changed),
