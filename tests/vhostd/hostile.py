@@ -4,12 +4,14 @@
 
 hostile.py BUILD-ROOT. Each message with a wrong size, wrong descriptors and wrong contents, at each state of a
 connection, on a disk's socket and on a port's; connections by the hundred; half messages; answers that nobody
-reads; calls that cannot be taken. sluice-vhostd goes on, and so do the others. Needs no huge pages.
+reads; calls that cannot be taken; rings that go on and off without end. sluice-vhostd goes on, and so do the others.
+Needs no huge pages.
 """
 import os
 import socket
 import struct
 import sys
+import threading
 import time
 
 import vu
@@ -231,6 +233,16 @@ class Arena:
         left = [fd for fd in left if fd != "/memfd:library (deleted)"]
         return [fd for fd in left if not fd.startswith("socket:")] or left[4:]
 
+    def free(self, kind):
+        if kind == "disk":
+            return not self.d.disks()["disk"]["connected"]
+        return self.d.ports()["net"]["state"] != "connected"
+
+    def memory(self):
+        """Bytes that the program has of its own."""
+        with open(f"/proc/{self.d.p.pid}/status", encoding="ascii") as f:
+            return sum(int(line.split()[1]) << 10 for line in f if line.startswith("RssAnon:"))
+
     def check(self):
         self.d.alive()
         for h in self.healthy:
@@ -245,12 +257,11 @@ class Arena:
                 wait("descriptors to be closed", lambda: not self.more_fds(), 10)
             except AssertionError as e:
                 raise AssertionError(f"descriptors left open: {self.more_fds()[:20]}") from e
+            wait("what was attacked to be free", lambda: self.free(attacked))
             if attacked == "disk":
-                wait("the disk to be free", lambda: not self.d.disks()["disk"]["connected"])
                 f = Disk(f"{self.folder}/disk")
                 f.request(0, 0, bytes(512))
             else:
-                wait("the port to be free", lambda: self.d.ports()["net"]["state"] != "connected")
                 f = vu.Net(f"{self.folder}/net")
                 self.d.up("net")
             f.close()
@@ -368,12 +379,81 @@ def full_call(a, kind):
     f.close()
 
 
+@in_arena
+def hurry(a, kind):
+    """Rings go on and off faster than the control loop follows; it answers all the same, and what waits for it does
+    not pile up."""
+    f = Front(f"{a.folder}/{kind}")
+    f.features(0)
+    f.memory()
+    f.ring(0)
+    f.ring(1)
+    f.barrier()
+    a.d.ask("ports")
+    before = a.memory()
+    some = b"".join(struct.pack("<IIIII", vu.SET_VRING_ENABLE, 1, 8, 1, k & 1) for k in range(500))
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        f.raw(some)
+    a.d.ask("ports")
+    grown = a.memory() - before
+    assert grown < 256 << 10, f"the program grew by {grown} bytes"
+    a.check()
+    f.close()
+
+
+@in_arena
+def come_and_go(a, kind):
+    """Front ends that come and go fill no log."""
+    for _ in range(100):
+        f = Front(f"{a.folder}/{kind}")
+        f.features(0)
+        f.memory()
+        f.ring(0)
+        f.ring(1)
+        f.barrier()
+        f.close()
+        wait("it to be gone", lambda: a.free(kind))
+    lines = a.d.text().count("sluice:")
+    assert lines < 60, f"{lines} lines of log"
+    a.check()
+
+
+@in_arena
+def ports_go(a, kind):
+    """Messages on one port, while others are taken away."""
+    talker = threading.Event()
+
+    def talk():
+        while not talker.is_set():
+            f = Front(f"{a.folder}/{kind}")
+            try:
+                f.features(0)
+                f.memory()
+                f.ring(0)
+                for _ in range(50):
+                    f.barrier()
+            finally:
+                f.close()
+            wait("it to be gone", lambda: a.free(kind))
+    thread = threading.Thread(target=talk)
+    thread.start()
+    for i in range(30):
+        a.d.ask("port-add", f"name=x{i % 3},socket={a.folder}/x{i % 3}")
+        a.d.ask("port-del", f"x{i % 3}")
+    talker.set()
+    thread.join()
+    a.check()
+
+
 def main():
     kinds = sys.argv[2:] or ["disk", "net"]
     tests = []
     for fn, name in ((all_messages, "messages"), (crowd, "crowd"), (half_message, "half a message"), (no_reader, "no reader"),
-                     (full_call, "a call that blocks")):
+                     (full_call, "a call that blocks"), (come_and_go, "come and go")):
         tests += [(f"{name}: {k}", fn, (k,)) for k in kinds]
+    if "net" in kinds:
+        tests += [("in a hurry: net", hurry, ("net",)), ("ports that go: net", ports_go, ("net",))]
     return run_tests(tests)
 
 

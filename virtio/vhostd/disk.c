@@ -57,6 +57,7 @@ struct vdisk {
 	struct vu_back *back;
 	unsigned int nqueues;
 	bool readonly, client;
+	struct log_limit life;
 	struct disk_queue q[QUEUES_MAX];
 };
 
@@ -299,8 +300,8 @@ static void state(void *dev, bool connected)
 {
 	struct vdisk *k = dev;
 
-	log_info(k->all->d->log, "disk %s: %s", k->name,
-		 connected ? "a front end is there" : "the front end is gone");
+	log_limited(k->all->d->log, &k->life, LOG_INFO, "disk %s: %s", k->name,
+		    connected ? "a front end is there" : "the front end is gone");
 }
 
 static void mapped(void *dev, void *p, size_t len, bool on)

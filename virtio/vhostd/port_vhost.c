@@ -56,8 +56,9 @@ struct vhost_port {
 	uint64_t features;
 	uint64_t connects;
 	_Atomic uint64_t drops;
-	struct log_limit limit, limit_judge; /* control loop's, the library's thread's */
-	pthread_mutex_t lock;		     /* pollers and kicks */
+	struct log_limit limit;		    /* control loop's */
+	struct log_limit limit_judge, life; /* the library's thread's */
+	pthread_mutex_t lock;		    /* pollers and kicks */
 	struct vhost_queue q[SW_QUEUES];
 	struct peers peers;
 };
@@ -222,6 +223,8 @@ static void sync_all(void *arg)
 	struct sw *sw = arg;
 	unsigned int i;
 
+	/* First: what changes from here on is looked at another time. */
+	atomic_store(&sw_vhostd(sw)->sync_due, false);
 	for (i = 0; i < SW_PORTS; i++) {
 		struct sw_port *p = sw_port_at(sw, i);
 
@@ -230,32 +233,45 @@ static void sync_all(void *arg)
 	}
 }
 
+/* A front end may change its rings faster than the control loop follows: one call does for all. */
 static void sync_later(struct vhost_port *vp)
 {
 	struct vhostd *d = sw_vhostd(vp->p.sw);
 
-	if (ev_call(d->ev, sync_all, vp->p.sw))
-		log_err(d->log, "port %s: out of memory", vp->p.name);
+	if (atomic_exchange(&d->sync_due, true) || !ev_call(d->ev, sync_all, vp->p.sw))
+		return;
+	atomic_store(&d->sync_due, false);
+	log_err(d->log, "port %s: out of memory", vp->p.name);
 }
 
 /* ---- librte_vhost's thread ---- */
 
-/* The port of a device; ports are only freed when the library is done with their socket. */
+struct by_path {
+	struct vhost_port *found;
+	char path[256];
+};
+
+static void port_by_path(void *arg)
+{
+	struct by_path *b = arg;
+
+	for (unsigned int i = 0; !b->found && i < SW_PORTS; i++) {
+		struct sw_port *p = sw_port_at(glue_sw(), i);
+
+		if (p && p->ops == &vhost_ops && !strcmp(vhost_of(p)->path, b->path))
+			b->found = vhost_of(p);
+	}
+}
+
+/* The port of a device. It stays: ports are only freed when the library is done with their socket.
+ * The others on the way to it may go. */
 static struct vhost_port *port_of_vid(int vid)
 {
-	struct sw *sw = glue_sw();
-	char path[256];
-	unsigned int i;
+	struct by_path b = { 0 };
 
-	if (!sw || rte_vhost_get_ifname(vid, path, sizeof(path)))
-		return NULL;
-	for (i = 0; i < SW_PORTS; i++) {
-		struct sw_port *p = sw_port_at(sw, i);
-
-		if (p && p->ops == &vhost_ops && !strcmp(vhost_of(p)->path, path))
-			return vhost_of(p);
-	}
-	return NULL;
+	if (glue_sw() && !rte_vhost_get_ifname(vid, b.path, sizeof(b.path)))
+		glue_locked(port_by_path, &b);
+	return b.found;
 }
 
 static int on_new_device(int vid)
@@ -272,7 +288,8 @@ static int on_new_device(int vid)
 	vp->p.tso = (f & F(VIRTIO_NET_F_GUEST_TSO4)) && (f & F(VIRTIO_NET_F_GUEST_TSO6));
 	vp->connects++;
 	atomic_store(&vp->vid, vid);
-	log_info(sw_vhostd(vp->p.sw)->log, "port %s: a driver is there", vp->p.name);
+	log_limited(sw_vhostd(vp->p.sw)->log, &vp->life, LOG_INFO, "port %s: a driver is there",
+		    vp->p.name);
 	sync_later(vp);
 	return 0;
 }
@@ -283,7 +300,8 @@ static void on_destroy_device(int vid)
 
 	if (!vp || atomic_load(&vp->vid) != vid)
 		return;
-	log_info(sw_vhostd(vp->p.sw)->log, "port %s: the driver is gone", vp->p.name);
+	log_limited(sw_vhostd(vp->p.sw)->log, &vp->life, LOG_INFO, "port %s: the driver is gone",
+		    vp->p.name);
 	pthread_mutex_lock(&vp->lock);
 	atomic_store(&vp->p.ntx, 0);
 	for (unsigned int i = 0; i < vp->queues; i++)

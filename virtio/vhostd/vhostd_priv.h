@@ -74,6 +74,7 @@ struct disks;
  * @lcore:  the poll loops
  * @disks:  of disk.c
  * @bus:    tells of memory that front ends took away
+ * @sync_due: the control loop will look at what changed on vhost-user ports
  */
 struct vhostd {
 	struct sys *sys;
@@ -85,6 +86,7 @@ struct vhostd {
 	struct disks *disks;
 	struct ctl *ctl;
 	struct bus *bus;
+	atomic_bool sync_due;
 };
 
 /** vhostd_lcore() - the loop that the next queue should go to. Control loop. */
