@@ -43,6 +43,21 @@ lab_eq "$(jq '[.tests[].columns[].samples[] | select(.errors > 0)] | length' "$o
 lab_eq "$(jq -r '[.warnings[] | select(.about == "kvm")][0].level' "$out")" refuse "times of an emulated host"
 lab_no_match <(ip addr show) '169\.254\.88\.' "the host's addresses"
 
+# an unfair set-up is flagged: here a QEMU that is not given the huge pages which all were to have
+hugepages=/proc/sys/vm/nr_hugepages
+before=$(cat $hugepages)
+lab_cleanup() { echo "$before" >$hugepages; }
+echo $((before + 40)) >$hugepages
+# shellcheck disable=SC2016 # for the other shell
+printf '#!/bin/bash\nexec qemu-system-x86_64 "${@/,hugetlb=on,hugetlbsize=2M/}"\n' >"$LAB_WORK/qemu"
+chmod +x "$LAB_WORK/qemu"
+"$SLUICE" bench disk --modes virtio --peer qemu --qemu "$LAB_WORK/qemu" --page 2M --memory 64M --only disk-read-4k-d1 --ops 50 \
+	--runs 1 --out "$LAB_WORK/unfair" >"$LAB_WORK/unfair.log" 2>&1 || {
+	tail -n 5 "$LAB_WORK/unfair.log"
+	lab_fail "sluice bench: status $?"
+}
+lab_match "$LAB_WORK/unfair.log" "^warn: pages: disk-read-4k-d1: .* of 2048 KiB in one column and of 4 KiB in another"
+
 # the reason, when a mode cannot run
 for w in disk net; do
 	"$SLUICE" bench $w --guest linux --kernel "$(lab_kernel)" --modes vfio --out "$LAB_WORK/none" >"$LAB_WORK/none.log" 2>&1
