@@ -321,6 +321,51 @@ static int do_res(struct setup *t, enum sriov_step_kind kind, unsigned int n, st
 	return sriov_step_do(t->c, t->j, &t->base, kind, text, e);
 }
 
+/* Journaled already. */
+static int set_now(struct setup *t, enum sriov_step_kind kind, struct err *e)
+{
+	struct sriov_step st = t->base;
+
+	st.kind = kind;
+	return sriov_step_set(t->c, &st, "0", e);
+}
+
+static int note(struct setup *t, enum sriov_step_kind kind, unsigned int prior, struct err *e)
+{
+	struct sriov_step st = t->base;
+
+	st.kind = kind;
+	snprintf(st.prior, sizeof(st.prior), "%u", prior);
+	strcpy(st.ours, "0");
+	return prior ? sriov_journal_add(t->j, &st, e) : 0;
+}
+
+/*
+ * Resources change hands only while the controller is offline (base specification 2.0, 8.26.3).
+ * Some controllers lose theirs on the way there, and without them none goes online again: so what
+ * it has is in the journal before it leaves, and its undo gives it back before the state's does.
+ */
+static int go_offline(struct setup *t, const struct sriov_nvme_caps *caps,
+		      const struct sriov_nvme_sec *sec, struct err *e)
+{
+	int rc;
+
+	if (!sec->online)
+		return 0;
+	rc = note(t, SRIOV_STEP_NVME_STATE, 1, e);
+	if (!rc && caps->vq)
+		rc = note(t, SRIOV_STEP_NVME_VQ, sec->vq, e);
+	if (!rc && caps->vi)
+		rc = note(t, SRIOV_STEP_NVME_VI, sec->vi, e);
+	if (!rc)
+		rc = set_now(t, SRIOV_STEP_NVME_STATE, e);
+	if (!rc && caps->vq)
+		rc = set_now(t, SRIOV_STEP_NVME_VQ, e);
+	if (!rc && caps->vi)
+		rc = set_now(t, SRIOV_STEP_NVME_VI, e);
+	return rc;
+}
+
 int setup_nvme(struct setup *t, const char *ctrl, unsigned int *vq, unsigned int *vi, struct err *e)
 {
 	struct sriov_nvme_caps caps;
@@ -342,9 +387,7 @@ int setup_nvme(struct setup *t, const char *ctrl, unsigned int *vq, unsigned int
 	*vi = i;
 	if (sec.online && (!caps.vq || sec.vq == q) && (!caps.vi || sec.vi == i))
 		return 0;
-	/* Resources change hands only while the controller is offline (base
-	 * specification 2.0, 8.26.3). */
-	rc = sriov_step_do(t->c, t->j, &t->base, SRIOV_STEP_NVME_STATE, "0", e);
+	rc = go_offline(t, &caps, &sec, e);
 	if (!rc && caps.vq)
 		rc = do_res(t, SRIOV_STEP_NVME_VQ, q, e);
 	if (!rc && caps.vi)

@@ -355,7 +355,7 @@ static void hand_fails(void **state)
 }
 
 /* An NVMe VF for another VMM: driver, resources and state by hand, and all of it back. */
-static void hand_nvme(void **state)
+static void nvme_by_hand(bool drops)
 {
 	struct world *w = world_new();
 	char *before = world_dump(w);
@@ -366,6 +366,7 @@ static void hand_nvme(void **state)
 				   net = { .net = { .has_trust = true } };
 
 	w->vq_max = 4;
+	w->nvme_drops = drops;
 	admin_open(&a);
 	assert_ok(sriov_vf_create(&a.p->c, a.j, "/dev/nvme0", 2, &a.e), a.e);
 	assert_int_equal(sriov_vf_apply(&a.p->c, a.j, "nvme0/1", &net, &a.e), -EINVAL);
@@ -389,6 +390,12 @@ static void hand_nvme(void **state)
 	sriov_journal_close(a.j);
 	assert_same(w, before);
 	world_free(w);
+}
+
+static void hand_nvme(void **state)
+{
+	nvme_by_hand(false);
+	nvme_by_hand(true);
 }
 
 /* The driver of a network VF, and who may not have his taken. */

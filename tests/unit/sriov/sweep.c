@@ -31,6 +31,12 @@ static void nvme_online(struct world *w)
 	w->sec[0] = (struct world_sec){ .vq = 3, .vi = 1, .online = true };
 }
 
+static void nvme_dropping(struct world *w)
+{
+	nvme_online(w);
+	w->nvme_drops = true;
+}
+
 static void nic_up(struct world *w)
 {
 	fakesys_file(w->f, "/sys/class/net/eth1/flags", "0x1003");
@@ -65,8 +71,11 @@ static struct sriov_take whole_req(struct bdf *b)
 }
 
 static const struct scene scenes[] = {
-	{ "VFs made", nothing, net_req },	 { "VFs there", vfs_there, net_req },
-	{ "NVMe", nothing, nvme_req },		 { "NVMe online", nvme_online, nvme_more },
+	{ "VFs made", nothing, net_req },
+	{ "VFs there", vfs_there, net_req },
+	{ "NVMe", nothing, nvme_req },
+	{ "NVMe online", nvme_online, nvme_more },
+	{ "NVMe that drops", nvme_dropping, nvme_more },
 	{ "whole function", nic_up, whole_req },
 };
 

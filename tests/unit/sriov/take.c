@@ -253,12 +253,13 @@ static void nvme(void **state)
 }
 
 /* Online with one resource more wanted: offline, change, online; and all the way back. */
-static void nvme_online(void **state)
+static void nvme_change(bool drops)
 {
 	struct sriov_take t = of_pf("nvme0");
 	struct one o;
 
 	start(&o);
+	o.w->nvme_drops = drops;
 	world_set_numvfs(o.w, NVME_PF, "2");
 	o.w->vq_max = 4;
 	o.w->sec[0] = (struct world_sec){ .vq = 3, .vi = 1, .online = true };
@@ -274,6 +275,12 @@ static void nvme_online(void **state)
 	release(&o);
 	assert_same(o.w, o.before);
 	end(&o);
+}
+
+static void nvme_online(void **state)
+{
+	nvme_change(false);
+	nvme_change(true);
 }
 
 static void nvme_limits(void **state)

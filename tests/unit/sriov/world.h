@@ -37,6 +37,7 @@ struct world {
 	uint32_t rate_step;  /* the driver rounds rates down to these */
 	unsigned int list_n; /* NVMe: what the list claims its length is; 0: the truth */
 	bool list_shuffled;  /* NVMe: identifiers that do not rise */
+	bool nvme_drops;     /* NVMe: going offline takes the resources away */
 	struct proc *procs;
 };
 

@@ -259,6 +259,8 @@ static int virt_mgmt(struct world *w, const struct nvme_admin_cmd *cmd)
 	switch (cmd->cdw10 & 0xf) {
 	case 7:
 		s->online = false;
+		if (w->nvme_drops)
+			s->vq = s->vi = 0;
 		return 0;
 	case 8:
 		if (s->online)
