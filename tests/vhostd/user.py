@@ -11,7 +11,7 @@ import pwd
 import socket
 import sys
 
-from vhostd import Vhostd, run_tests, wait
+from vhostd import BUILD, Vhostd, run_tests, wait
 from vu import Disk, NetPair
 
 USER = "nobody"
@@ -54,6 +54,34 @@ def dropped(folder):
     finally:
         d.end()
     assert os.listdir(f"{folder}/run") == [], os.listdir(f"{folder}/run")
+
+
+def service(folder):
+    """With what systemd leaves to it by the unit: its capabilities, and a private folder of root's."""
+    with open(os.path.join(BUILD, "virtio/vhostd/sluice-vhostd.service"), encoding="utf-8") as f:
+        unit = dict(line.strip().split("=", 1) for line in f if "=" in line and line[0] != "#")
+    assert "--user ${SLUICE_VHOSTD_USER} --control /run/sluice-vhostd/control" in unit["ExecStart"]
+    caps = ",".join("+" + c[4:].lower() for c in unit["CapabilityBoundingSet"].split())
+    os.chmod(folder, 0o755)
+    run = f"{folder}/run"
+    os.mkdir(run, int(unit["RuntimeDirectoryMode"], 8))
+    d = Vhostd(run, "--port", f"name=a,socket={run}/a", "--disk", f"name=d,socket={run}/d,path=null:1M", "--user", USER,
+               under=("setpriv", "--bounding-set", "-all," + caps), env=os.environ | {"RUNTIME_DIRECTORY": run})
+    try:
+        assert threads(d.p.pid, "Uid") == {(str(pwd.getpwnam(USER).pw_uid),) * 4}
+        assert threads(d.p.pid, "CapPrm") == {("0" * 16,)}
+        d.ask("port-add", f"name=b,socket={run}/b")
+        d.ask("disk-add", f"name=e,socket={run}/e,path=null:1M")
+        for at in ("d", "e"):
+            disk = Disk(f"{run}/{at}")
+            disk.request(0, 8, bytes(512))
+            disk.close()
+        pair = NetPair(f"{run}/a", f"{run}/b")
+        d.up("a", "b")
+        pair.check(1)
+        pair.close()
+    finally:
+        d.end()
 
 
 def telemetry_of(pid):
@@ -103,7 +131,7 @@ def main():
     if os.geteuid():
         print("needs root")
         return 77
-    return run_tests([("user", dropped, ()), ("telemetry", telemetry, ())])
+    return run_tests([("user", dropped, ()), ("service", service, ()), ("telemetry", telemetry, ())])
 
 
 sys.exit(main())

@@ -24,10 +24,10 @@ def wait(what, fn, seconds=30):
 
 
 class Vhostd:
-    def __init__(self, folder, *args, memory=("--no-huge", "--memory", "96", "--mbufs", "8192"), ready=True):
+    def __init__(self, folder, *args, memory=("--no-huge", "--memory", "96", "--mbufs", "8192"), ready=True, under=(), env=None):
         self.control = os.path.join(folder, "control")
         self.log = open(os.path.join(folder, "vhostd.log"), "w", encoding="utf-8")
-        self.p = subprocess.Popen([VHOSTD, *memory, "--control", self.control, *args],
+        self.p = subprocess.Popen([*under, VHOSTD, *memory, "--control", self.control, *args], env=env,
                                   stdout=self.log, stderr=subprocess.STDOUT)
         if not ready:
             return

@@ -15,6 +15,7 @@
 #include <rte_log.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -129,10 +130,15 @@ static int caps_none(void)
 /* What was made for others to come in by was made by who we are not any more. */
 static int give(struct vhostd *d, const struct passwd *pw, struct err *e)
 {
+	const char *dir = getenv("RUNTIME_DIRECTORY");
 	int ret = ports_give(d->sw, pw->pw_uid, pw->pw_gid);
 
 	if (!ret)
 		ret = disks_give(d->disks, pw->pw_uid, pw->pw_gid);
+	/* systemd made it for us, and what comes later is to go there: the control socket, new
+	 * ports. */
+	if (!ret && dir && lchown(dir, pw->pw_uid, pw->pw_gid))
+		return err_sys(e, -errno, "cannot give %.200s to %.60s", dir, pw->pw_name);
 	return ret ? err_sys(e, ret, "cannot give the sockets to %.60s", pw->pw_name) : 0;
 }
 

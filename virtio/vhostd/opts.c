@@ -59,7 +59,8 @@ const struct opt daemon_opts_table[] = {
 	{ "control", OPT_STR, OFF(control), .arg = "SOCKET", .complete = "file",
 	  .help = "listen for commands ('sluice ctl SOCKET COMMAND')" },
 	{ "user", OPT_STR, OFF(user), .arg = "NAME",
-	  .help = "become this user when the ports given here are up. Sockets are then its own" },
+	  .help = "become this user when the ports given here are up. Sockets are then its own, and so "
+		  "is the folder that the variable RUNTIME_DIRECTORY names" },
 	{ "eal", OPT_FN, .fn = add_eal, .arg = "ARGUMENT",
 	  .help = "one more argument for DPDK itself; may be repeated" },
 	{ "log", OPT_ENUM, OFF(log), .choices = levels,
