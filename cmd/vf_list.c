@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <pci/pci.h>
 
 #include "cmd/ctl.h"
 
@@ -12,14 +13,19 @@ static const char *or_dash(const char *s)
 	return *s ? s : "-";
 }
 
-static json_t *pf_row(const struct sriov_pf *p)
+/* The name as lspci has it; where pci.ids does not know it, its numbers. */
+static json_t *pf_row(struct pci_access *ids, const struct sriov_pf *p)
 {
-	char bdf[BDF_STRLEN];
+	char bdf[BDF_STRLEN], device[128];
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:b}", "pf", bdf_format(bdf, p->fn.bdf),
-			 "name", or_dash(p->fn.netdev[0] ? p->fn.netdev : p->fn.nvme), "kind",
-			 sriov_kind_name(p->fn.kind), "driver", or_dash(p->fn.driver), "vfs",
-			 (int)p->numvfs, "max", (int)p->totalvfs, "autoprobe", p->autoprobe);
+	if (!pci_lookup_name(ids, device, sizeof(device), PCI_LOOKUP_VENDOR | PCI_LOOKUP_DEVICE,
+			     p->fn.vendor, p->fn.device))
+		snprintf(device, sizeof(device), "%04x:%04x", p->fn.vendor, p->fn.device);
+	return json_pack(
+		"{s:s, s:s, s:s, s:s, s:i, s:i, s:b, s:s}", "pf", bdf_format(bdf, p->fn.bdf),
+		"name", or_dash(p->fn.netdev[0] ? p->fn.netdev : p->fn.nvme), "kind",
+		sriov_kind_name(p->fn.kind), "driver", or_dash(p->fn.driver), "vfs", (int)p->numvfs,
+		"max", (int)p->totalvfs, "autoprobe", p->autoprobe, "device", device);
 }
 
 /* on, off, or - where the driver does not tell. */
@@ -100,11 +106,13 @@ static json_t *vf_row(const struct sriov_list *l, const struct sriov_vf_info *v)
 int vf_list_print(const struct sriov_list *l, bool as_json, FILE *f)
 {
 	json_t *pfs = json_array(), *vfs = json_array(), *o;
+	struct pci_access *ids = pci_alloc();
 	size_t i;
 	int ret = 0;
 
 	for (i = 0; i < l->npfs; i++)
-		ret |= json_array_append_new(pfs, pf_row(&l->pf[i]));
+		ret |= json_array_append_new(pfs, pf_row(ids, &l->pf[i]));
+	pci_cleanup(ids);
 	for (i = 0; i < l->nvfs; i++) {
 		o = vf_row(l, &l->vf[i]);
 		if (o && as_json)

@@ -55,6 +55,7 @@ lab_eq "$(list '.vfs[1].net | "\(.mac) \(.vlan) \(.qos) \(.trust) \(.spoofchk) \
 	"52:54:00:aa:bb:01 7 3 true false 100 auto" "list of VF 1"
 "$SLUICE" vf list >"$LAB_WORK/table" || lab_fail "vf list"
 lab_match "$LAB_WORK/table" 'eth0 .*52:54:00:aa:bb:01'
+lab_match "$LAB_WORK/table" '82576 Gigabit Network Connection'
 
 # refusals change nothing
 now=$(state)
