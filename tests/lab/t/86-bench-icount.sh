@@ -4,14 +4,14 @@
 #
 # "sluice bench" by instructions: a disk in all four modes under the stock kernel, on a host whose clock counts them.
 # Each mode has as many of them in each round, but for a few per cent, and fewer the less the VMM has to do.
-# Every boot is a run of its own with a limit: under this clock QEMU now and then lets a guest deadlock (README.md),
+# Every boot is a run of its own with a limit: under this clock a guest now and then stands still (README.md),
 # and such a boot is done again. LOADS, OPS and RUNS may be set; result.json and report.html stay in $LAB_OUT.
 # shellcheck source=tests/lab/lib.sh
 . "$LAB_DIR/lib.sh"
 LOADS=${LOADS:-disk-read-4k-d1}
 OPS=${OPS:-500} RUNS=${RUNS:-4}
 MODES="emulated virtio vhost-user vfio"
-LIMIT=25 # seconds of this clock: a boot with its loads takes four, a first start of the backend some fifteen
+LIMIT=25 # seconds of this clock: a boot with its loads takes four; the backend's first start takes longer
 
 # one MODE ROUND: into $LAB_WORK/MODE-ROUND/result.json
 one() {
