@@ -84,6 +84,12 @@ def service(folder):
         d.end()
 
 
+def no_such_cpu(folder):
+    d = Vhostd(folder, "--lcores", "0,1000", ready=False)
+    assert d.p.wait(30) == 1, d.p.returncode
+    assert d.text().startswith("sluice-vhostd: --lcores: this process may not run on CPU 1000"), d.text()
+
+
 def telemetry_of(pid):
     for path in glob.glob("/run/dpdk/*/dpdk_telemetry.v2*"):
         s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -131,7 +137,8 @@ def main():
     if os.geteuid():
         print("needs root")
         return 77
-    return run_tests([("user", dropped, ()), ("service", service, ()), ("telemetry", telemetry, ())])
+    return run_tests([("user", dropped, ()), ("service", service, ()), ("no such CPU", no_such_cpu, ()),
+                      ("telemetry", telemetry, ())])
 
 
 sys.exit(main())

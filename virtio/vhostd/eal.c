@@ -69,12 +69,32 @@ static void lcores_text(const struct daemon_opts *o, char *buf, size_t size)
 		k += (size_t)snprintf(buf + k, size - k, ",%u@%u", i + 1, cpu[i]);
 }
 
+/* DPDK answers a CPU that it may not have with its own usage text. */
+static int lcores_check(const struct daemon_opts *o, struct err *e)
+{
+	cpu_set_t set;
+	unsigned int i;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return 0;
+	for (i = 0; i < OPT_SET_MAX; i++)
+		if (opt_set_has(&o->lcores, i) && (i >= CPU_SETSIZE || !CPU_ISSET(i, &set)))
+			return err_set(
+				e, -EINVAL,
+				"--lcores: this process may not run on CPU %u (Cpus_allowed_list "
+				"in /proc/self/status has those it may)",
+				i);
+	return 0;
+}
+
 int daemon_eal(const struct daemon_opts *o, struct err *e)
 {
 	char lcores[4096], memory[16], *argv[ARGS_MAX];
 	unsigned int i;
-	int argc = 0;
+	int argc = 0, ret = lcores_check(o, e);
 
+	if (ret)
+		return ret;
 	lcores_text(o, lcores, sizeof(lcores));
 	snprintf(memory, sizeof(memory), "%u", o->memory);
 	argv[argc++] = (char *)"sluice-vhostd";
