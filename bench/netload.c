@@ -238,7 +238,8 @@ static bool frame_answer(struct load *l, uint8_t from[ETH_ALEN])
 	ssize_t n;
 
 	while ((n = recv(l->raw, buf, sizeof(buf), 0)) >= 0 && now_ns() < until) {
-		if (n < (ssize_t)(ETH_HLEN + sizeof(b)))
+		if (n < (ssize_t)(ETH_HLEN + sizeof(b)) ||
+		    !memcmp(buf + ETH_ALEN, l->mac, ETH_ALEN))
 			continue;
 		memcpy(&b, buf + ETH_HLEN, sizeof(b));
 		memcpy(from, buf + ETH_ALEN, ETH_ALEN);

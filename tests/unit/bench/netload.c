@@ -5,6 +5,8 @@
  * namespace, with a pair of interfaces between.
  */
 #include <errno.h>
+#include <ifaddrs.h>
+#include <linux/if_link.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -14,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -161,6 +164,50 @@ static void test_left_out(void **state)
 			 0);
 }
 
+static unsigned int received(const char *ifname)
+{
+	const struct rtnl_link_stats *stats;
+	struct ifaddrs *all, *a;
+	unsigned int n = 0;
+
+	assert_int_equal(getifaddrs(&all), 0);
+	for (a = all; a; a = a->ifa_next) {
+		if (strcmp(a->ifa_name, ifname) || !a->ifa_addr ||
+		    a->ifa_addr->sa_family != AF_PACKET)
+			continue;
+		stats = a->ifa_data;
+		n = stats->rx_packets;
+	}
+	freeifaddrs(all);
+	return n;
+}
+
+/*
+ * A switch that gives a broadcast back to its sender, as that of a card with VFs may: all that the
+ * guest sends comes to the host's end all the same.
+ */
+static void test_mirror(void **state)
+{
+	static const char *const names[] = { "net-echo-64" };
+	struct bench_result r;
+	struct err e = { 0 };
+	unsigned int before;
+
+	if (system("ip link add br0 type bridge 2>/dev/null"))
+		skip();
+	assert_int_equal(
+		system("ip link set va master br0 && "
+		       "ip link set va type bridge_slave hairpin on && ip link set br0 up"),
+		0);
+	before = received("br0");
+	if (boot("br0", names, 1, 50, &r, &e))
+		fail_msg("%s", e.text);
+	assert_int_equal(sample(&r, "net-echo-64")->ops, 50);
+	assert_true(received("br0") - before >= 50);
+	bench_result_free(&r);
+	assert_int_equal(system("ip link del br0"), 0);
+}
+
 static void test_down(void **state)
 {
 	static const char *const names[] = { "net-echo-64" };
@@ -223,9 +270,8 @@ static int clean(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_all),
-		cmocka_unit_test(test_seconds),
-		cmocka_unit_test(test_left_out),
+		cmocka_unit_test(test_all),	 cmocka_unit_test(test_seconds),
+		cmocka_unit_test(test_left_out), cmocka_unit_test(test_mirror),
 		cmocka_unit_test(test_down),
 	};
 
