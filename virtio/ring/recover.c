@@ -33,6 +33,7 @@ struct look {
 	const struct vq_pdesc *ring;
 	unsigned int n, at; /* at: the driver's next slot */
 	bool wrap;	    /* of the driver */
+	bool indirect;	    /* lists have tables of their own */
 };
 
 static struct vq_pdesc slot(const struct look *l, unsigned int i)
@@ -93,18 +94,23 @@ static int end_of(const struct look *l, unsigned int p, bool in_order)
 	return (int)p + 1;
 }
 
-/* Enough used elements to believe that the driver does not chain descriptors in this ring. */
-#define SAMPLE 16u
+/*
+ * Enough used elements to believe that the driver does not chain descriptors in this ring. One that
+ * may use indirect tables does so for its lists (all that are known do), and one element is enough:
+ * else a backend that dies within the first packets would take the port with it.
+ */
+#define SAMPLE	      16u
+#define SAMPLE_TABLES 1u
 
 /*
  * What do the slots before p tell? Slots that look available there must be rests: the last of them
  * has the id of the used element before them. Else a device died between the elements of a batch,
  * of which the first, still missing, is the one that counts. Return: 1: there were no rests, among
- * SAMPLE elements or all of the ring; 0: there were, or too few elements; -EUCLEAN.
+ * enough elements or all of the ring; 0: there were, or too few elements; -EUCLEAN.
  */
 static int only_singles(const struct look *l, unsigned int p)
 {
-	unsigned int rests = 0, elems = 0;
+	unsigned int rests = 0, elems = 0, enough = l->indirect ? SAMPLE_TABLES : SAMPLE;
 	struct vq_pdesc d, last = slot(l, 0), e = last;
 	bool known = false; /* e is the used element that the run of rests belongs to */
 
@@ -121,7 +127,7 @@ static int only_singles(const struct look *l, unsigned int p)
 		e = d;
 		known = true;
 	}
-	return !rests && elems >= MIN(l->n - 1, SAMPLE);
+	return !rests && elems >= MIN(l->n - 1, enough);
 }
 
 /*
@@ -171,7 +177,7 @@ static int find_device(const struct look *l, bool in_order)
 
 int vq_recover_packed(const struct vq_mem *mem, struct vq_cfg *cfg)
 {
-	struct look l = { .n = cfg->size };
+	struct look l = { .n = cfg->size, .indirect = cfg->indirect };
 	bool wrap;
 	int rc;
 

@@ -132,6 +132,24 @@ static void test_traffic(void **state)
 	}
 }
 
+/* A backend that dies within a guest's first packets: each has the id of the one before. */
+static void test_first_packets(void **state)
+{
+	struct vqd_cfg c = { .size = 256, .packed = true, .indirect = true };
+	uint16_t avail, used, found;
+	struct old o;
+
+	up(&o, &c);
+	for (unsigned int i = 0; i < 40; i++) {
+		assert_true(add(&o, 1));
+		assert_int_equal(find(&o, &found), 0);
+		vq_state(&o.q, &avail, &used);
+		assert_int_equal(found, used);
+		assert_true(use(&o) && get(&o));
+	}
+	down(&o);
+}
+
 /* With chains in the ring the answer is right or there is none. */
 static void test_chains(void **state)
 {
@@ -270,10 +288,10 @@ static void test_init(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_traffic),	     cmocka_unit_test(test_chains),
-		cmocka_unit_test(test_half_written), cmocka_unit_test(test_half_used),
-		cmocka_unit_test(test_no_ring),	     cmocka_unit_test(test_damaged),
-		cmocka_unit_test(test_init),
+		cmocka_unit_test(test_traffic),	  cmocka_unit_test(test_first_packets),
+		cmocka_unit_test(test_chains),	  cmocka_unit_test(test_half_written),
+		cmocka_unit_test(test_half_used), cmocka_unit_test(test_no_ring),
+		cmocka_unit_test(test_damaged),	  cmocka_unit_test(test_init),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
