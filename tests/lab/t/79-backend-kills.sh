@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# lab: timeout=500
+# lab: timeout=500 manual
 #
 # sluice-vhostd is killed again and again, at random moments, also while it comes up, under a verified load on two
 # disks and a counted stream of packets; it is away for 0 to 6 s. It is not there when the machine starts, and the guest
