@@ -26,12 +26,17 @@ int guest_main(const struct mb_info *mbi)
 
 	CHECK(fadt && fadt[91] == 4);
 	port = (uint16_t)get32(fadt + 76);
-	next_second();
-	a = inl(port);
-	next_second();
-	b = inl(port);
-	say("ticks", (b - a) & 0xffffff);
-	CHECK(((b - a) & 0xffffff) > 3579545 / 8 * 7);
-	CHECK(((b - a) & 0xffffff) < 3579545 / 8 * 9);
-	return GUEST_PASS;
+	/* On a busy host a second is seen late now and then, but not each time. */
+	for (unsigned int i = 0; i < 5; i++) {
+		next_second();
+		a = inl(port);
+		next_second();
+		b = inl(port);
+		say("ticks", (b - a) & 0xffffff);
+		if (((b - a) & 0xffffff) > 3579545 / 8 * 7 &&
+		    ((b - a) & 0xffffff) < 3579545 / 8 * 9)
+			return GUEST_PASS;
+	}
+	CHECK(!"a second of the clock has as many ticks");
+	return GUEST_FAIL;
 }

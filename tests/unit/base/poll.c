@@ -294,8 +294,8 @@ static void test_off_in_look(void **state)
 		assert_int_equal(b.looks, self ? 1 : 0);
 		ev_poll_off(&b.poll);
 		ev_poll_off(&b.poll);
+		down(&b); /* first: it is on a's loop */
 		down(&a);
-		down(&b);
 	}
 }
 
