@@ -10,10 +10,10 @@
 #include <errno.h>
 #include <linux/vfio.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/thread.h"
 #include "iommu/caps.h"
 #include "iommu/group.h"
 #include "vfio/vfd.h"
@@ -273,13 +273,7 @@ static void *get_device_main(void *arg)
 /* Without a thread it is done later, which is slower and no more. */
 static void get_device_start(struct kvfd *k)
 {
-	sigset_t all, old;
-
-	/* Signals are read from a signalfd on the main loop. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	k->opening = !pthread_create(&k->thread, NULL, get_device_main, k);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	k->opening = !thread_start(&k->thread, NULL, 0, get_device_main, k);
 }
 
 static int query_device(struct kvfd *k, const char *dev, struct err *e)

@@ -4,6 +4,8 @@
 
 #include "vmm/core/vm.h"
 
+#define THP_SIZE MIB(2) /* of a transparent huge page */
+
 /** vm_slots_init() - begin to listen; vm_slots_fini() is idempotent, also after a failure. */
 int vm_slots_init(struct vm_slots *s, struct vm *vm, struct err *e) __must_check;
 void vm_slots_fini(struct vm_slots *s);

@@ -7,10 +7,10 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "base/thread.h"
 #include "vmm/core/iothread.h"
 
 struct vm_iothread {
@@ -45,19 +45,6 @@ static void nothing(void *arg)
 {
 }
 
-/* Signals are read from a signalfd on the main loop: no thread of ours takes one. */
-static int thread_start(struct vm_iothread *t)
-{
-	sigset_t all, old;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&t->thread, NULL, thread_main, t);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -rc;
-}
-
 int vm_iothread_new(struct sys *s, const char *name, struct vm_iothread **out, struct err *e)
 {
 	struct vm_iothread *t = calloc(1, sizeof(*t));
@@ -69,7 +56,7 @@ int vm_iothread_new(struct sys *s, const char *name, struct vm_iothread **out, s
 	snprintf(t->name, sizeof(t->name), "%s", name);
 	rc = ev_new(s, &t->ev);
 	if (!rc)
-		rc = thread_start(t);
+		rc = thread_start(&t->thread, NULL, 0, thread_main, t);
 	if (rc) {
 		ev_free(t->ev);
 		free(t);

@@ -12,7 +12,6 @@
 #include "vmm/core/core_priv.h"
 
 #define FIRST_SEG_MIN MIB(16)
-#define THP_SIZE      MIB(2)
 
 static const struct vm_range everything = { 0, UINT64_MAX };
 

@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
+#include "base/thread.h"
 #include "vmm/core/core_priv.h"
 
 #ifndef MADV_POPULATE_WRITE
@@ -19,7 +19,6 @@
 #endif
 
 #define PREFAULT_STEP MIB(64)
-#define THP_SIZE      MIB(2)
 
 /*
  * Huge pages by asking (Linux 6.1): unlike a page fault it does not heed shmem_enabled, which
@@ -110,20 +109,15 @@ static void *fill_main(void *arg)
 int ram_fill_start(struct sys *s, struct vm_ram *r, const struct vm_ram_cfg *cfg, struct err *e)
 {
 	struct vm_ram_fill *f = calloc(1, sizeof(*f));
-	sigset_t all, old;
 	int rc;
 
 	if (!f)
 		return err_set(e, -ENOMEM, "no memory");
 	*f = (struct vm_ram_fill){ .sys = s, .ram = r, .cfg = *cfg };
-	/* Signals are read from a signalfd on the main loop. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&f->thread, NULL, fill_main, f);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	rc = thread_start(&f->thread, NULL, 0, fill_main, f);
 	if (rc) {
 		free(f);
-		return err_sys(e, -rc, "memory: cannot start the thread that takes it");
+		return err_sys(e, rc, "memory: cannot start the thread that takes it");
 	}
 	r->fill = f;
 	return 0;

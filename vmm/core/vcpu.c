@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "base/thread.h"
 #include "vmm/core/core_priv.h"
 
 #define KICK_SIGNAL SIGRTMIN
@@ -192,7 +193,6 @@ static void *vcpu_main(void *arg)
 int vcpu_thread_start(struct vcpu *c, int host_cpu)
 {
 	pthread_attr_t attr;
-	sigset_t all, old;
 	cpu_set_t set;
 	int rc;
 
@@ -203,12 +203,8 @@ int vcpu_thread_start(struct vcpu *c, int host_cpu)
 		pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
 	}
 	/* Signals meant for the process go to the main loop: a vCPU takes the kick alone. */
-	sigfillset(&all);
-	sigdelset(&all, KICK_SIGNAL);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&c->thread, &attr, vcpu_main, c);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	rc = thread_start(&c->thread, &attr, KICK_SIGNAL, vcpu_main, c);
 	pthread_attr_destroy(&attr);
 	c->thread_on = !rc;
-	return -rc;
+	return rc;
 }
