@@ -321,25 +321,6 @@ static int do_res(struct setup *t, enum sriov_step_kind kind, unsigned int n, st
 	return sriov_step_do(t->c, t->j, &t->base, kind, text, e);
 }
 
-/* Journaled already. */
-static int set_now(struct setup *t, enum sriov_step_kind kind, struct err *e)
-{
-	struct sriov_step st = t->base;
-
-	st.kind = kind;
-	return sriov_step_set(t->c, &st, "0", e);
-}
-
-static int note(struct setup *t, enum sriov_step_kind kind, unsigned int prior, struct err *e)
-{
-	struct sriov_step st = t->base;
-
-	st.kind = kind;
-	snprintf(st.prior, sizeof(st.prior), "%u", prior);
-	strcpy(st.ours, "0");
-	return prior ? sriov_journal_add(t->j, &st, e) : 0;
-}
-
 /*
  * Resources change hands only while the controller is offline (base specification 2.0, 8.26.3).
  * Some controllers lose theirs on the way there, and without them none goes online again: so what
@@ -348,21 +329,25 @@ static int note(struct setup *t, enum sriov_step_kind kind, unsigned int prior, 
 static int go_offline(struct setup *t, const struct sriov_nvme_caps *caps,
 		      const struct sriov_nvme_sec *sec, struct err *e)
 {
-	int rc;
+	const struct {
+		enum sriov_step_kind kind;
+		unsigned int has;
+	} what[] = { { SRIOV_STEP_NVME_STATE, sec->online },
+		     { SRIOV_STEP_NVME_VQ, caps->vq ? sec->vq : 0 },
+		     { SRIOV_STEP_NVME_VI, caps->vi ? sec->vi : 0 } };
+	struct sriov_step st = t->base;
+	int rc = 0;
 
-	if (!sec->online)
-		return 0;
-	rc = note(t, SRIOV_STEP_NVME_STATE, 1, e);
-	if (!rc && caps->vq)
-		rc = note(t, SRIOV_STEP_NVME_VQ, sec->vq, e);
-	if (!rc && caps->vi)
-		rc = note(t, SRIOV_STEP_NVME_VI, sec->vi, e);
-	if (!rc)
-		rc = set_now(t, SRIOV_STEP_NVME_STATE, e);
-	if (!rc && caps->vq)
-		rc = set_now(t, SRIOV_STEP_NVME_VQ, e);
-	if (!rc && caps->vi)
-		rc = set_now(t, SRIOV_STEP_NVME_VI, e);
+	strcpy(st.ours, "0");
+	for (unsigned int i = 0; i < ARRAY_SIZE(what) && sec->online && !rc; i++) {
+		st.kind = what[i].kind;
+		snprintf(st.prior, sizeof(st.prior), "%u", what[i].has);
+		rc = what[i].has ? sriov_journal_add(t->j, &st, e) : 0;
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(what) && sec->online && !rc; i++) {
+		st.kind = what[i].kind;
+		rc = what[i].has ? sriov_step_set(t->c, &st, "0", e) : 0;
+	}
 	return rc;
 }
 

@@ -82,4 +82,16 @@ static inline int apply_net(struct sriov *c, struct sriov_journal *j, const char
 	return sriov_vf_apply(c, j, vf, &h, e);
 }
 
+/* Whoever types "vf" commands. */
+struct admin {
+	struct proc *p;
+	struct sriov_journal *j;
+	struct err e;
+};
+
+static inline void admin_open(struct admin *a)
+{
+	assert_ok(sriov_journal_open_admin(&a->p->c, SRIOV_ADMIN, &a->j, &a->e), a->e);
+}
+
 #endif

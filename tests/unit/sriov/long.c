@@ -5,17 +5,6 @@
 
 #define ADMIN "/run/sluice/admin.0.0.journal"
 
-struct admin {
-	struct proc *p;
-	struct sriov_journal *j;
-	struct err e;
-};
-
-static void admin_open(struct admin *a)
-{
-	assert_ok(sriov_journal_open_admin(&a->p->c, SRIOV_ADMIN, &a->j, &a->e), a->e);
-}
-
 /* A command of its own, as a script would call it. */
 static void set_one(struct admin *a, const char *vf, const struct sriov_vf_set *set)
 {

@@ -170,17 +170,6 @@ static void one_dies(void **state)
 	world_free(w);
 }
 
-struct admin {
-	struct proc *p;
-	struct sriov_journal *j;
-	struct err e;
-};
-
-static void admin_open(struct admin *a)
-{
-	assert_ok(sriov_journal_open_admin(&a->p->c, SRIOV_ADMIN, &a->j, &a->e), a->e);
-}
-
 static void by_hand(void **state)
 {
 	struct world *w = world_new();
