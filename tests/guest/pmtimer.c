@@ -21,13 +21,13 @@ static uint8_t next_second(void)
 int guest_main(const struct mb_info *mbi)
 {
 	const uint8_t *fadt = acpi_table("FACP");
-	uint32_t a, b;
+	uint32_t a, b, i;
 	uint16_t port;
 
 	CHECK(fadt && fadt[91] == 4);
 	port = (uint16_t)get32(fadt + 76);
 	/* On a busy host a second is seen late now and then, but not each time. */
-	for (unsigned int i = 0; i < 5; i++) {
+	for (i = 0; i < 5; i++) {
 		next_second();
 		a = inl(port);
 		next_second();
@@ -37,6 +37,6 @@ int guest_main(const struct mb_info *mbi)
 		    ((b - a) & 0xffffff) < 3579545 / 8 * 9)
 			return GUEST_PASS;
 	}
-	CHECK(!"a second of the clock has as many ticks");
+	say("FAIL: no second of the clock has as many ticks, of", i);
 	return GUEST_FAIL;
 }

@@ -379,16 +379,22 @@ def full_call(a, kind):
     f.close()
 
 
-@in_arena
-def hurry(a, kind):
-    """Rings go on and off faster than the control loop follows; it answers all the same, and what waits for it does
-    not pile up."""
+def front(a, kind):
+    """A front end with two rings that go."""
     f = Front(f"{a.folder}/{kind}")
     f.features(0)
     f.memory()
     f.ring(0)
     f.ring(1)
     f.barrier()
+    return f
+
+
+@in_arena
+def hurry(a, kind):
+    """Rings go on and off faster than the control loop follows; it answers all the same, and what waits for it does
+    not pile up."""
+    f = front(a, kind)
     a.d.ask("ports")
     before = a.memory()
     some = b"".join(struct.pack("<IIIII", vu.SET_VRING_ENABLE, 1, 8, 1, k & 1) for k in range(500))
@@ -406,12 +412,7 @@ def hurry(a, kind):
 def come_and_go(a, kind):
     """Front ends that come and go fill no log."""
     for _ in range(100):
-        f = Front(f"{a.folder}/{kind}")
-        f.features(0)
-        f.memory()
-        f.ring(0)
-        f.ring(1)
-        f.barrier()
+        f = front(a, kind)
         f.close()
         wait("it to be gone", lambda: a.free(kind))
     lines = a.d.text().count("sluice:")
