@@ -202,6 +202,21 @@ static enum fb_act no_inflight(struct fakeback *b, const struct vu_msg *req, str
 	return FB_ANSWER;
 }
 
+/* A backend that does not promise any order and lacks these protocol features, and a driver. */
+static void disorderly_up(struct front *f, uint64_t driver, uint64_t lacks,
+			  enum fb_act (*hook)(struct fakeback *, const struct vu_msg *,
+					      struct vu_msg *))
+{
+	front_up(f, &(struct front_cfg){ .late = true, .scale = 10 });
+	f->b.features &= ~VIO_F_IN_ORDER;
+	f->b.proto &= ~lacks;
+	f->b.hook = hook;
+	fb_listen(&f->b);
+	front_state(f, VU_CONNECTED);
+	front_driver(f, driver, 64);
+	front_lit(f);
+}
+
 static void lost_for_good(uint64_t features, bool disorder)
 {
 	struct iovec iov[2][4];
@@ -209,13 +224,7 @@ static void lost_for_good(uint64_t features, bool disorder)
 	struct front f;
 	uint32_t len;
 
-	front_up(&f, &(struct front_cfg){ .late = true, .scale = 10 });
-	f.b.features &= ~VIO_F_IN_ORDER;
-	f.b.hook = no_inflight;
-	fb_listen(&f.b);
-	front_state(&f, VU_CONNECTED);
-	front_driver(&f, features, 64);
-	front_lit(&f);
+	disorderly_up(&f, features, 0, no_inflight);
 	for (unsigned int i = 0; i < 3; i++)
 		front_add(&f, 0, 1 + i);
 	if (disorder) {
@@ -277,14 +286,8 @@ static void test_disorder_of_old(void **state)
 	for (unsigned int n = 0; n < 9; n++) {
 		uintptr_t at = 1;
 
-		front_up(&f, &(struct front_cfg){ .late = true, .scale = 10 });
-		f.b.proto &= ~VU_P(VU_P_INFLIGHT);
-		f.b.features &= ~VIO_F_IN_ORDER;
-		fb_listen(&f.b);
-		front_state(&f, VU_CONNECTED);
+		disorderly_up(&f, SPLIT, VU_P(VU_P_INFLIGHT), NULL);
 		assert_false(vt_offered(&f.t) & VIO_F_PACKED);
-		front_driver(&f, SPLIT, 64);
-		front_lit(&f);
 		for (unsigned int i = 0; i < before[n / 3]; i++, at++) {
 			front_add(&f, 0, at);
 			front_echo(&f, 0, at, 1);
@@ -314,12 +317,7 @@ static void test_inflight_not_taken_over(void **state)
 	struct front f;
 	uint32_t len;
 
-	front_up(&f, &(struct front_cfg){ .late = true, .scale = 10 });
-	f.b.features &= ~VIO_F_IN_ORDER;
-	fb_listen(&f.b);
-	front_state(&f, VU_CONNECTED);
-	front_driver(&f, SPLIT, 64);
-	front_lit(&f);
+	disorderly_up(&f, SPLIT, 0, NULL);
 	for (unsigned int i = 0; i < 2; i++) {
 		front_add(&f, 0, 1 + i);
 		c[i] = (struct vq_chain){ .iov = iov[i], .cap = 4 };
