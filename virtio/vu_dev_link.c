@@ -68,6 +68,7 @@ static void link_lose(struct vu *u, const struct err *e)
 {
 	bool loss = u->ready;
 
+	vu_ring_lost(u);
 	link_close(u);
 	log_limited(u->log, &u->limit, !loss && nobody(e->code) ? LOG_INFO : LOG_WARN,
 		    "%s: backend at %s: %s", u->v.dev.id, u->path, e->text);

@@ -155,6 +155,8 @@ bool vu_cfg_update(struct vu *u, const uint8_t *from);
 /* ---- vu_dev_ring.c: where queues begin ---- */
 /** vu_ring_bases() - fills u->base. -EAGAIN: not now; -EUCLEAN: never (e says why). */
 int vu_ring_bases(struct vu *u, struct err *e) __must_check;
+/** vu_ring_lost() - the backend is gone: before its connection is forgotten. */
+void vu_ring_lost(struct vu *u);
 /** vu_ring_wake() - let both sides look at the rings. */
 void vu_ring_wake(struct vu *u);
 

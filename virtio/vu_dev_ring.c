@@ -12,7 +12,10 @@
  *   remembers, all that came before that index was used, and nothing else. A buffer that is held
  *   longer than the ring remembers is not seen: all the others would have overtaken it.
  * - A packed ring is searched for the first buffer that was not used; only if the order is agreed
- *   on or known. Without a hope of that a packed ring is not offered (vu_dev_feat.c).
+ *   on or known. Without a hope of that a packed ring is not offered (vu_dev_feat.c). The driver of
+ *   a ring without indirect tables can make it ambiguous by going on, as long as few buffers were
+ *   used, so such a ring is looked at when the backend vanishes, too. What is left is a backend
+ *   that vanishes with one of the first buffers in its hands.
  *
  * Everything else would lose requests or do them twice, so the guest has to reset the device.
  */
@@ -182,6 +185,28 @@ static uint32_t wire_base(const struct vq_cfg *c)
 	return c->packed ? c->avail_idx | (uint32_t)c->used_idx << 16 : c->avail_idx;
 }
 
+/* A queue, and where its backend stood once: that is what the last one was told. */
+static void queue_cfg(struct vu *u, unsigned int q, struct vq_cfg *c)
+{
+	vio_vq_cfg(&u->v, q, c);
+	if (c->packed && u->served & 1ull << q)
+		c->used_idx = (uint16_t)(u->base[q] >> 16);
+}
+
+void vu_ring_lost(struct vu *u)
+{
+	for (unsigned int q = 0; q < u->ndata; q++) {
+		struct err e = { 0 };
+		struct vq_cfg c;
+
+		if (!(u->given & 1ull << q))
+			continue;
+		queue_cfg(u, q, &c);
+		if (c.packed && !recover_packed(u, &c, &e))
+			u->base[q] = wire_base(&c);
+	}
+}
+
 int vu_ring_bases(struct vu *u, struct err *e)
 {
 	for (unsigned int q = 0; q < u->ndata; q++) {
@@ -190,7 +215,7 @@ int vu_ring_bases(struct vu *u, struct err *e)
 
 		if (!vu_set(u, q))
 			continue;
-		vio_vq_cfg(&u->v, q, &c);
+		queue_cfg(u, q, &c);
 		if (u->served & 1ull << q && !given_back(u, q, &c))
 			rc = c.packed ? recover_packed(u, &c, e) : recover_split(u, &c, e);
 		if (rc) {

@@ -59,6 +59,7 @@ int vq_recover_split_used_idx(const struct vq_mem *mem, struct vq_cfg *cfg) __mu
 
 /**
  * vq_recover_packed() - look in the ring for the first buffer that was not used
+ * cfg->used_idx is, before, a place where the device stood once, the later the better: VQ_FRESH().
  * A used element does not tell how many slots it stands for, so with chains in the ring there may
  * be two answers. -EAGAIN: the driver is in the midst of adding a buffer, look again; -EUCLEAN: it
  * cannot be told, the driver has to reset the device; -EINVAL: the ring is not in memory.

@@ -13,6 +13,10 @@
  * The rest ends with the descriptor that has the id which P reports. When there is no such slot
  * between P and A, P stood for one slot. When there is, it is the rest, or the driver has used the
  * id again meanwhile: the latter is believed if none of the buffers before P left a rest behind.
+ *
+ * The first buffers of a ring are too few to believe that. There an older place of the device
+ * helps: while the driver is in its first lap, every used element is still to be seen, so if there
+ * is none from the old place on the device never left it.
  */
 #include "virtio/ring/inflight.h"
 #include "virtio/ring/vq_priv.h"
@@ -151,6 +155,20 @@ static int find_full(const struct look *l)
 	return chained || k == l->n ? -EUCLEAN : 0;
 }
 
+/* Is this place of old still the device's? Known in the driver's first lap only. */
+static bool still_at(const struct look *l, uint16_t place)
+{
+	struct vq_pdesc next = slot(l, 0);
+
+	if (!l->wrap || memcmp(&next, &untouched, sizeof(next)) || !(place & 0x8000))
+		return false;
+	/* A batch whose first element is missing shows here, too. */
+	for (unsigned int i = place & 0x7fffu; i < l->at; i++)
+		if (packed_is_used(rd16(&l->ring[i].flags), true))
+			return false;
+	return (place & 0x7fffu) <= l->at;
+}
+
 static int find_device(const struct look *l, bool in_order)
 {
 	unsigned int p = l->n;
@@ -185,6 +203,10 @@ int vq_recover_packed(const struct vq_mem *mem, struct vq_cfg *cfg)
 	if (!l.ring || !l.n)
 		return -EINVAL;
 	rc = find_driver(&l);
+	if (!rc && still_at(&l, cfg->used_idx)) {
+		cfg->avail_idx = cfg->used_idx;
+		return 0;
+	}
 	if (!rc)
 		rc = find_device(&l, cfg->in_order);
 	if (rc < 0)

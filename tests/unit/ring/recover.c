@@ -72,16 +72,23 @@ static bool get(struct old *o)
 	return vqd_get(o->d, &len);
 }
 
-static int find(struct old *o, uint16_t *used)
+/* stood: where the device is known to have been. */
+static int find_from(struct old *o, uint16_t stood, uint16_t *used)
 {
 	struct vq_cfg c;
 	int rc;
 
 	vqd_addrs(o->d, &c);
+	c.avail_idx = c.used_idx = stood;
 	rc = c.packed ? vq_recover_packed(&o->mem, &c) : vq_recover_split_used_idx(&o->mem, &c);
 	assert_int_equal(c.avail_idx, c.used_idx);
 	*used = c.used_idx;
 	return rc;
+}
+
+static int find(struct old *o, uint16_t *used)
+{
+	return find_from(o, 0x8000, used);
 }
 
 /* Random traffic; most is the longest chain. Counts how often the place could not be told. */
@@ -89,6 +96,7 @@ static unsigned int traffic(const struct vqd_cfg *flavour, unsigned int most, un
 {
 	uint64_t seed = 4711 + flavour->size;
 	unsigned int untold = 0;
+	uint16_t stood = 0x8000;
 	struct old o;
 
 	up(&o, flavour);
@@ -96,8 +104,10 @@ static unsigned int traffic(const struct vqd_cfg *flavour, unsigned int most, un
 		uint16_t avail, used, found;
 		int rc;
 
-		rc = find(&o, &found);
+		rc = find_from(&o, stood, &found);
 		vq_state(&o.q, &avail, &used);
+		if (!rig_rnd(&seed, 8))
+			stood = used;
 		assert_true(rc == 0 || rc == -EUCLEAN);
 		if (rc)
 			untold++;
@@ -148,6 +158,32 @@ static void test_first_packets(void **state)
 		assert_true(use(&o) && get(&o));
 	}
 	down(&o);
+}
+
+/* Lists without tables of their own: one that went on since can make it ambiguous, but not to
+ * somebody who knows where the device stood before. */
+static void test_first_descriptors(void **state)
+{
+	struct vqd_cfg c = { .size = 256, .packed = true };
+	uint16_t avail, stood, found;
+	struct old o;
+
+	for (unsigned int chain = 1; chain <= 3; chain++) {
+		up(&o, &c);
+		for (unsigned int slots = 0; slots < 240; slots += 3 * chain) {
+			vq_state(&o.q, &avail, &stood);
+			for (unsigned int i = 0; i < 3; i++) {
+				assert_int_equal(find_from(&o, stood, &found), 0);
+				assert_int_equal(found, stood);
+				assert_true(add(&o, chain));
+			}
+			if (slots && slots < 16)
+				assert_int_equal(find(&o, &found), -EUCLEAN);
+			for (unsigned int i = 0; i < 3; i++)
+				assert_true(use(&o) && get(&o));
+		}
+		down(&o);
+	}
 }
 
 /* With chains in the ring the answer is right or there is none. */
@@ -288,10 +324,15 @@ static void test_init(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_traffic),	  cmocka_unit_test(test_first_packets),
-		cmocka_unit_test(test_chains),	  cmocka_unit_test(test_half_written),
-		cmocka_unit_test(test_half_used), cmocka_unit_test(test_no_ring),
-		cmocka_unit_test(test_damaged),	  cmocka_unit_test(test_init),
+		cmocka_unit_test(test_traffic),
+		cmocka_unit_test(test_first_packets),
+		cmocka_unit_test(test_first_descriptors),
+		cmocka_unit_test(test_chains),
+		cmocka_unit_test(test_half_written),
+		cmocka_unit_test(test_half_used),
+		cmocka_unit_test(test_no_ring),
+		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_init),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

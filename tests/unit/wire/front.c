@@ -259,6 +259,66 @@ static void test_unrecoverable(void **state)
 	lost_for_good(PACKED & ~VIO_F_IN_ORDER, false);
 }
 
+/* n packets over packed rings without tables for lists; no inflight memory. */
+static void few_packets(struct front *f, unsigned int n)
+{
+	front_driver(f, VIO_F_VERSION_1 | VIO_F_EVENT_IDX | VIO_F_PACKED, 64);
+	front_lit(f);
+	for (unsigned int i = 1; i <= n; i++) {
+		front_add(f, 0, i);
+		front_echo(f, 0, i, 1);
+	}
+}
+
+static void few_up(struct front *f, unsigned int n)
+{
+	front_up(f, &(struct front_cfg){ .late = true, .scale = 10 });
+	f->b.proto &= ~VU_P(VU_P_INFLIGHT);
+	fb_listen(&f->b);
+	front_state(f, VU_CONNECTED);
+	few_packets(f, n);
+}
+
+/*
+ * Then the ring does not tell whether the last used element stood for one slot, as each buffer has
+ * the id of the one before. What is added while the backend is away does not make it be lost.
+ */
+static void test_first_packets(void **state)
+{
+	struct front f;
+
+	for (unsigned int n = 0; n < 20; n++) {
+		few_up(&f, n);
+		/* twice: one that comes and goes changes nothing */
+		for (unsigned int i = 1; i <= 2; i++) {
+			fb_die(&f.b);
+			front_state(&f, VU_LOST);
+			front_add(&f, 0, n + i);
+			fb_listen(&f.b);
+			front_lit(&f);
+		}
+		front_echo(&f, 0, n + 1, 2);
+		front_down(&f);
+	}
+}
+
+/* With one of them in the hands of the backend it is lost, until the driver's reset. */
+static void test_first_packet_held(void **state)
+{
+	struct front f;
+
+	few_up(&f, 5);
+	front_add(&f, 0, 6);
+	fb_die(&f.b);
+	fb_listen(&f.b);
+	front_state(&f, VU_NEEDS_RESET);
+	assert_non_null(strstr(front_info(&f).why, "reset the device"));
+	assert_true(vt_get(&f.t, VT_STATUS) & 0x40);
+	front_reset(&f);
+	few_packets(&f, 5);
+	front_down(&f);
+}
+
 /* Pops n buffers and pushes them the other way round; the driver takes them. */
 static void echo_reversed(struct front *f, uintptr_t first, unsigned int n)
 {
@@ -561,6 +621,8 @@ int main(void)
 		cmocka_unit_test(test_late),
 		cmocka_unit_test(test_outage),
 		cmocka_unit_test(test_unrecoverable),
+		cmocka_unit_test(test_first_packets),
+		cmocka_unit_test(test_first_packet_held),
 		cmocka_unit_test(test_disorder_of_old),
 		cmocka_unit_test(test_inflight_not_taken_over),
 		cmocka_unit_test(test_inflight_gets_stale),
