@@ -8,12 +8,12 @@
 #     net_port I QUEUES HIDE    the --net argument of port I, without the features HIDE ("none": with all)
 #     net_dev I                 the interface here that port I talks to; it gets the address 10.71.I.1
 
-NET_KINDS=(none packed event-idx indirect packed:event-idx packed:indirect event-idx:indirect packed:event-idx:indirect)
+# a test may set fewer
+[ -n "${NET_KINDS:-}" ] ||
+	NET_KINDS=(none packed event-idx indirect packed:event-idx packed:indirect event-idx:indirect packed:event-idx:indirect)
 NET_N=${#NET_KINDS[@]}
 # over how many ports 64 MiB go, each way; 2 MiB over the others
 NET_BIG=${NET_BIG:-1}
-head -c 64M /dev/urandom >"$LAB_WORK/big"
-head -c 2M "$LAB_WORK/big" >"$LAB_WORK/small"
 
 # net_args QUEUES: the ports of a machine, in NET_ARGS
 net_args() {
@@ -24,21 +24,27 @@ net_args() {
 	done
 }
 
-# net_guest PAIRS: the guest's part, with so many pairs of each port in use (no more than it has processors): takes
-# the streams in order of the ports, and sends them back
-net_guest() {
+# net_guest_has PAIRS: the guest has its ports, with so many pairs of each in use (no more than it has processors)
+net_guest_has() {
 	cat <<-END
 	fail() { echo "guest FAIL: \$*"; exit 1; }
+	for i in \$(seq 0 $((NET_N - 1))); do
+		[ \$(ls -d /sys/class/net/eth\$i/queues/rx-* | wc -l) = $1 ] || fail "queues of eth\$i"
+		echo "features \$i \$(cut -c29,30,35 /sys/class/net/eth\$i/device/features)"
+	done
+	END
+}
+
+# net_guest PAIRS: the guest's part: takes the streams in order of the ports, and sends them back
+net_guest() {
+	net_guest_has "$1"
+	cat <<-END
 	# ports on one wire answer each for itself
 	echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore
 	up() { for i in \$(seq 0 $((NET_N - 1))); do
 		ip addr add 10.71.\$i.2/24 dev eth\$i; ip link set eth\$i up || fail "eth\$i"
 	done; }
 	up
-	for i in \$(seq 0 $((NET_N - 1))); do
-		[ \$(ls -d /sys/class/net/eth\$i/queues/rx-* | wc -l) = $1 ] || fail "queues of eth\$i"
-		echo "features \$i \$(cut -c29,30,35 /sys/class/net/eth\$i/device/features)"
-	done
 	echo "guest ready"
 	for i in \$(seq 0 $((NET_N - 1))); do
 		nc -l -p 5001 </dev/null >/tmp/f; nc -l -p 5002 </tmp/f >/dev/null
@@ -68,17 +74,23 @@ pings() {
 	done
 }
 
-# net_ready NAME: the guest is up, with the features it was offered and no others
-net_ready() {
+# net_features NAME: the guest has the features it was offered and no others
+net_features() {
 	local i want
-	lab_seen "$1" "guest (ready|FAIL)" 120
 	for i in "${!NET_KINDS[@]}"; do
-		ip addr replace "10.71.$i.1/24" dev "$(net_dev "$i")"
 		want=$([[ ${NET_KINDS[i]} = *indirect* ]] && echo 0 || echo 1)
 		want+=$([[ ${NET_KINDS[i]} = *event-idx* ]] && echo 0 || echo 1)
 		want+=$([[ ${NET_KINDS[i]} = *packed* ]] && echo 0 || echo 1)
 		lab_match "$LAB_WORK/$1.log" "^features $i $want" "features of port $i"
 	done
+}
+
+# net_ready NAME: the guest is up, and answers on all ports
+net_ready() {
+	local i
+	lab_seen "$1" "guest (ready|FAIL)" 120
+	net_features "$1"
+	for i in "${!NET_KINDS[@]}"; do ip addr replace "10.71.$i.1/24" dev "$(net_dev "$i")"; done
 	pings "after the start"
 }
 
@@ -86,8 +98,9 @@ net_ready() {
 net_streams() {
 	local i size
 	for i in "${!NET_KINDS[@]}"; do
-		size=small
-		[ "$i" -ge "$NET_BIG" ] || size=big
+		size=2M
+		[ "$i" -ge "$NET_BIG" ] || size=64M
+		[ -e "$LAB_WORK/$size" ] || head -c $size /dev/urandom >"$LAB_WORK/$size"
 		send "$1" "10.71.$i.2" "$LAB_WORK/$size"
 		back "$1" "10.71.$i.2" "$LAB_WORK/$size"
 		lab_note "machine $1, without ${NET_KINDS[i]}: $size there and back, at $(lab_now)"
