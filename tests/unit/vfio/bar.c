@@ -6,54 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include "tests/unit/fake/fakeaccel.h"
-#include "tests/unit/fake/fakesys.h"
-#include "tests/unit/vfio/fakevfd.h"
-
-struct fix {
-	struct fakesys *fs;
-	struct fakeaccel *a;
-	struct vm *vm;
-	struct fakevfd dev;
-	struct vfio_pci *p;
-	struct err e;
-};
-
-static int setup(void **state)
-{
-	struct fix *f = calloc(1, sizeof(*f));
-
-	f->fs = fakesys_new();
-	f->a = fakeaccel_new();
-	f->vm = fakeaccel_vm(fakesys_sys(f->fs), f->a, MIB(64));
-	BUG_ON(vm_pci_new(f->vm, true, &f->vm->pci, &f->e));
-	fakevfd_init(&f->dev);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fix *f = *state;
-	int bad;
-
-	if (f->p)
-		vm_dev_free(&f->p->dev);
-	bad = f->dev.maps != 0;
-	fakeaccel_vm_free(f->vm);
-	bad |= fakesys_open_fds(f->fs) || fakesys_maps(f->fs);
-	fakesys_free(f->fs);
-	free(f);
-	return bad;
-}
-
-static void add(struct fix *f)
-{
-	f->p = fakevfd_dev(f->vm, &f->dev, "net0", &f->e);
-	if (!f->p)
-		fail_msg("%s", f->e.text);
-	assert_int_equal(vm_pci_setup(f->vm->pci, &f->e), 0);
-}
+#include "tests/unit/vfio/devfix.h"
 
 /* ---- the plan ---- */
 
@@ -140,7 +93,7 @@ static void mapped_and_trapped(void **state)
 	struct fix *f = *state;
 	struct vfio_pci_info i;
 
-	add(f);
+	devfix_add(f);
 	vfio_pci_info(&f->p->dev, &i);
 	assert_int_equal(i.bar[0].nareas, 1);
 	assert_true(i.bar[0].gpa >= GIB(4) && i.bar[0].size == 0x4000);
@@ -163,7 +116,7 @@ static void table_in_registers_bar(void **state)
 	fakevfd_cfg(&f->dev, 0x74, 4,
 		    0x00002000); /* table at BAR 0, 2000h; 3 entries of 16 bytes */
 	fakevfd_cfg(&f->dev, 0x78, 4, 0x00002800); /* PBA in the same page */
-	add(f);
+	devfix_add(f);
 	gpa = f->p->fn.bar[0].at;
 	assert_int_equal(f->p->bar[0].nareas, 2);
 	/* A register in the table's page reaches the device, the table does not. */
@@ -195,7 +148,7 @@ static void small_and_io_bars(void **state)
 	fakevfd_bar(&f->dev, 0, 0x100, 0); /* 32-bit, smaller than a page, not mappable */
 	f->dev.region[0].mmap = false;
 	fakevfd_bar(&f->dev, 2, 0x20, PCI_BASE_ADDRESS_SPACE_IO);
-	add(f);
+	devfix_add(f);
 	assert_int_equal(f->p->fn.bar[0].type, VM_BAR_MEM32);
 	assert_int_equal(f->p->fn.bar[0].size, 0x1000);
 	wr(f, f->p->fn.bar[0].at + 0xfc, 4, 7, VM_IO_OK);
@@ -247,7 +200,7 @@ static void moved_onto_ram(void **state)
 	struct vm_pci_fn *fn;
 	uint64_t was;
 
-	add(f);
+	devfix_add(f);
 	fn = &f->p->fn;
 	was = fn->bar[0].at;
 	fn->ops->cfg_write(fn, 0x14, 4, 0);
@@ -270,7 +223,7 @@ static void slot_refused(void **state)
 	struct fix *f = *state;
 	struct vm_pci_fn *fn;
 
-	add(f);
+	devfix_add(f);
 	fn = &f->p->fn;
 	fn->ops->cfg_write(fn, PCI_COMMAND, 2, 0);
 	f->a->fail_slot = -ENOSPC;
@@ -285,7 +238,7 @@ static void slot_refused(void **state)
 
 int main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, devfix_setup, devfix_teardown)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plan_holes),
 		cmocka_unit_test(plan_sparse),

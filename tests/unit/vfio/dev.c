@@ -6,61 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include "tests/unit/fake/fakeaccel.h"
-#include "tests/unit/fake/fakesys.h"
-#include "tests/unit/vfio/fakevfd.h"
+#include "tests/unit/vfio/devfix.h"
 
 #define MSIX VFIO_PCI_MSIX_IRQ_INDEX
 #define MSI  VFIO_PCI_MSI_IRQ_INDEX
 #define INTX VFIO_PCI_INTX_IRQ_INDEX
-
-struct fix {
-	struct fakesys *fs;
-	struct fakeaccel *a;
-	struct vm *vm;
-	struct fakevfd dev;
-	struct vfio_pci *p;
-	struct vm_pci_fn *fn;
-	struct err e;
-};
-
-static int setup(void **state)
-{
-	struct fix *f = calloc(1, sizeof(*f));
-
-	f->fs = fakesys_new();
-	f->a = fakeaccel_new();
-	f->vm = fakeaccel_vm(fakesys_sys(f->fs), f->a, MIB(64));
-	BUG_ON(vm_pci_new(f->vm, true, &f->vm->pci, &f->e));
-	fakevfd_init(&f->dev);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fix *f = *state;
-	int bad;
-
-	if (f->p)
-		vm_dev_free(&f->p->dev);
-	bad = f->dev.maps != 0 || f->a->nirqfds != 0;
-	fakeaccel_vm_free(f->vm);
-	bad |= fakesys_open_fds(f->fs) || fakesys_maps(f->fs);
-	fakesys_free(f->fs);
-	free(f);
-	return bad;
-}
-
-static void add(struct fix *f)
-{
-	f->p = fakevfd_dev(f->vm, &f->dev, "net0", &f->e);
-	if (!f->p)
-		fail_msg("%s", f->e.text);
-	f->fn = &f->p->fn;
-	assert_int_equal(vm_pci_setup(f->vm->pci, &f->e), 0);
-	fakevfd_log_clear(&f->dev);
-}
 
 /* A conventional device with INTA. */
 static void with_intx(struct fix *f)
@@ -110,7 +60,7 @@ static void msix_vectors_added(void **state)
 	struct vfio_pci_info i;
 	int32_t first;
 
-	add(f);
+	devfix_add(f);
 	f->dev.no_grow = true;
 	wr(f, 0x72, 2, 0xc000); /* enable, all masked: as Linux does */
 	log_is(f, "on2(0,3) ");
@@ -149,7 +99,7 @@ static void msix_pending(void **state)
 	struct fix *f = *state;
 	uint64_t one = 1, val;
 
-	add(f);
+	devfix_add(f);
 	wr(f, 0x72, 2, 0x8000);
 	table(f, 1, 0xfee00000, 0x41, 0);
 	table(f, 1, 0xfee00000, 0x41, 1);
@@ -163,7 +113,7 @@ static void msix_refused_by_host(void **state)
 	struct fix *f = *state;
 	struct vfio_pci_info i;
 
-	add(f);
+	devfix_add(f);
 	f->dev.fail_irq[MSIX] = -ENOSPC;
 	wr(f, 0x72, 2, 0x8000);
 	table(f, 0, 0xfee00000, 0x41, 0);
@@ -187,7 +137,7 @@ static void msi_one_and_many(void **state)
 	uint64_t one = 1;
 
 	with_msi(f);
-	add(f);
+	devfix_add(f);
 	assert_int_equal(rd(f, 0xe2, 2), 0x0186);
 	wr(f, 0xe4, 4, 0xfee00000);
 	wr(f, 0xec, 2, 0x51);
@@ -245,7 +195,7 @@ static void modes_exclude_each_other(void **state)
 
 	with_intx(f);
 	with_msi(f);
-	add(f);
+	devfix_add(f);
 	wr(f, 0xe2, 2, 1);
 	log_is(f, "off0 on1(0,1) ");
 	wr(f, 0x72, 2, 0x8000);
@@ -266,7 +216,7 @@ static void vf_has_no_intx(void **state)
 
 	with_intx(f);
 	f->dev.irq[INTX].count = 0;
-	add(f);
+	devfix_add(f);
 	assert_int_equal(rd(f, PCI_INTERRUPT_PIN, 1), 0);
 	log_is(f, "");
 }
@@ -277,7 +227,7 @@ static void intx_busy_on_host(void **state)
 
 	with_intx(f);
 	f->dev.fail_irq[INTX] = -EBUSY;
-	add(f);
+	devfix_add(f);
 	assert_int_equal(f->p->irq.mode, VFIO_IRQ_NONE);
 	assert_int_equal(f->p->irq.failures, 1);
 	assert_int_equal(f->a->nirqfds, 0);
@@ -289,7 +239,7 @@ static void decoding_order(void **state)
 {
 	struct fix *f = *state;
 
-	add(f);
+	devfix_add(f);
 	assert_int_equal(f->dev.cfg[PCI_COMMAND], VM_PCI_CMD_MEM);
 	wr(f, PCI_COMMAND, 2, 0x0546); /* MASTER, INTX_DISABLE, and two bits that stay with us */
 	assert_int_equal(rd(f, PCI_COMMAND, 2), 0x0546);
@@ -307,7 +257,7 @@ static void d3_stops_dma(void **state)
 
 	fakevfd_cfg(&f->dev, 0xa0, 4, 0x0002e010);
 	fakevfd_cfg(&f->dev, 0xe0, 4, 0x00030001);
-	add(f);
+	devfix_add(f);
 	wr(f, PCI_COMMAND, 2, 6);
 	log_is(f, "cmd=6 ");
 	wr(f, 0xe4, 2, 3);
@@ -328,7 +278,7 @@ static void flr_by_guest(void **state)
 	with_intx(f);
 	fakevfd_cfg(&f->dev, 0xa0, 4, 0x0002e010);
 	fakevfd_cfg(&f->dev, 0xe0, 4, 0x00030001); /* PM */
-	add(f);
+	devfix_add(f);
 	wr(f, PCI_COMMAND, 2, 6);
 	wr(f, 0x72, 2, 0x8000);
 	table(f, 0, 0xfee00000, 0x41, 0);
@@ -355,7 +305,7 @@ static void machine_reset_once(void **state)
 {
 	struct fix *f = *state;
 
-	add(f);
+	devfix_add(f);
 	wr(f, PCI_COMMAND, 2, 6);
 	f->p->dev.ops->reset(&f->p->dev);
 	vm_pci_reset(f->vm->pci);
@@ -370,7 +320,7 @@ static void reset_fails(void **state)
 	struct fix *f = *state;
 
 	with_intx(f);
-	add(f);
+	devfix_add(f);
 	f->dev.fail_reset = -EIO;
 	f->p->dev.ops->reset(&f->p->dev);
 	assert_int_equal(f->p->state, VFIO_PCI_ERROR);
@@ -388,7 +338,7 @@ static void contained(void **state)
 {
 	struct fix *f = *state;
 
-	add(f);
+	devfix_add(f);
 	wr(f, PCI_COMMAND, 2, 6);
 	wr(f, 0x72, 2, 0x8000);
 	fakevfd_log_clear(&f->dev);
@@ -407,7 +357,7 @@ static void released(void **state)
 	struct fix *f = *state;
 	uint64_t gpa, val;
 
-	add(f);
+	devfix_add(f);
 	wr(f, PCI_COMMAND, 2, 6);
 	gpa = f->fn->bar[3].at;
 	wr(f, 0x72, 2, 0x8000);
@@ -429,7 +379,7 @@ static void teardown_order(void **state)
 {
 	struct fix *f = *state;
 
-	add(f);
+	devfix_add(f);
 	wr(f, PCI_COMMAND, 2, 6);
 	wr(f, 0x72, 2, 0x8000);
 	fakevfd_log_clear(&f->dev);
@@ -440,7 +390,7 @@ static void teardown_order(void **state)
 
 int main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, devfix_setup, devfix_teardown)
 	const struct CMUnitTest tests[] = {
 		T(msix_vectors_added), T(msix_pending),	     T(msix_refused_by_host),
 		T(msi_one_and_many),   T(intx_order),	     T(modes_exclude_each_other),
