@@ -66,7 +66,15 @@ lab_pf_up() {
 
 lab_pf_down() { ip addr flush dev eth0; }
 
-# a guest's part of that: address 192.168.77.$1
+# the same address on the host's end of a guest's tap0; who calls it removes tap0 at the end
+lab_tap() {
+	modprobe tun
+	ip tuntap add tap0 mode tap || lab_fail "no tap interface"
+	ip addr add 192.168.77.1/24 dev tap0
+	ip link set tap0 up
+}
+
+# a guest's part of either: address 192.168.77.$1
 lab_guest_net() {
 	cat <<-END
 	ip addr add 192.168.77.$1/24 dev eth0

@@ -10,10 +10,7 @@
 . "$LAB_DIR/vm.sh"
 lab_cleanup() { ip link del tap0 2>/dev/null; }
 
-modprobe tun
-ip tuntap add tap0 mode tap || lab_fail "no tap interface"
-ip addr add 192.168.77.1/24 dev tap0
-ip link set tap0 up
+lab_tap
 head -c 8M /dev/urandom >"$LAB_WORK/disk"
 sum=$(sha256sum <"$LAB_WORK/disk")
 {

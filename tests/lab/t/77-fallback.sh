@@ -13,16 +13,14 @@ tiny=${SLUICE%/cmd/sluice}/tests/guest/hello.elf # runs on until it is asked to 
 VHOSTD=${SLUICE%/cmd/sluice}/virtio/vhostd/sluice-vhostd
 short=${SLUICE%/cmd/sluice}/tests/guest/poweroff.elf
 [ -f "$tiny" ] || lab_skip "no payload in this build"
-modprobe -a vfio-pci tun
+modprobe vfio-pci
 nic=$(lab_bdf_of_net eth0)
 entries=/sys/module/vfio_iommu_type1/parameters/dma_entry_limit
 lab_cleanup() {
 	ip link del tap0 2>/dev/null
 	echo 65535 >$entries
 }
-ip tuntap add tap0 mode tap || lab_fail "no tap interface"
-ip addr add 192.168.77.1/24 dev tap0
-ip link set tap0 up
+lab_tap
 lab_wait 20 grep -q 1 /sys/class/net/eth0/carrier || lab_fail "eth0 has no carrier"
 
 state() { bash "$LAB_DIR/l1-state"; }

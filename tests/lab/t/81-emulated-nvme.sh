@@ -11,10 +11,7 @@
 . "$LAB_DIR/vm.sh"
 lab_cleanup() { ip link del tap0 2>/dev/null; }
 
-modprobe tun
-ip tuntap add tap0 mode tap || lab_fail "no tap interface"
-ip addr add 192.168.77.1/24 dev tap0
-ip link set tap0 up
+lab_tap
 truncate -s 16M "$LAB_WORK/disk-a" "$LAB_WORK/disk-b"
 
 {
