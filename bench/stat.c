@@ -289,6 +289,18 @@ static double pairs_below(const double *a, size_t n_a, const double *b, size_t n
 	return u;
 }
 
+double bench_below(const struct bench_column *a, const struct bench_column *b, enum bench_unit unit,
+		   enum bench_metric m)
+{
+	double va[BENCH_SAMPLES_MAX], vb[BENCH_SAMPLES_MAX];
+	size_t n_a = bench_values(a, unit, m, va), n_b = bench_values(b, unit, m, vb);
+
+	qsort(va, n_a, sizeof(*va), ascending);
+	qsort(vb, n_b, sizeof(*vb), ascending);
+	return n_a && n_b ? pairs_below(va, n_a, vb, n_b) / ((double)n_a * (double)n_b)
+			  : (double)NAN;
+}
+
 /* Do the ranks differ with less than the chance p of being wrong, or as much as they can? */
 static bool ranks_differ(const double *a, size_t n_a, const double *b, size_t n_b, double p)
 {

@@ -92,6 +92,10 @@ void bench_ratio_columns(const struct bench_column *a, const struct bench_column
 			 enum bench_unit unit, enum bench_metric m, unsigned int family,
 			 struct bench_ratio *out);
 
+/** bench_below() - the share of pairs, a sample of each, in which b's is lower; NAN: no pairs. */
+double bench_below(const struct bench_column *a, const struct bench_column *b, enum bench_unit unit,
+		   enum bench_metric m);
+
 /** struct bench_hist - a histogram; @total is the sum, which does not overflow but stops */
 struct bench_hist {
 	struct bench_bucket *bucket;

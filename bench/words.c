@@ -364,6 +364,17 @@ static const char *main_reason(const struct bench_column *a, const struct bench_
 	return reason;
 }
 
+/* Of all pairs of rounds so many must differ in this direction: a median alone may be chance. */
+#define AGREE 0.9
+
+static bool rounds_agree(const struct bench_test *t, enum bench_metric m,
+			 const struct bench_column *base, const struct bench_column *c, bool more)
+{
+	double below = bench_below(base, c, t->unit, m);
+
+	return (more ? 1 - below : below) >= AGREE;
+}
+
 /* One counter: "1.98 fewer exits to user space (0.02 against 2.00)". false: not different enough.
  */
 static bool say_counter(struct words *w, const struct bench_test *t, const struct told *k,
@@ -378,7 +389,7 @@ static bool say_counter(struct words *w, const struct bench_test *t, const struc
 	const char *reason;
 
 	if (!(fabs(d) >= k->least && fabs(d) > (k->one ? 0.2 : 0.1) * fmax(a, b)) ||
-	    (d > 0) != more)
+	    (d > 0) != more || !rounds_agree(t, k->m, base, c, more))
 		return false;
 	say(w, "%s%s %s %s (%s against %s", said ? ", " : "", num(diff, fabs(d)),
 	    k->one ? (more ? "more" : "fewer") : (more ? "more" : "less"),
