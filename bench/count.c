@@ -388,6 +388,7 @@ static int64_t exit_get(const struct bench_counts *c, const char *reason)
 void bench_count_delta(const struct bench_counts *a, const struct bench_counts *b,
 		       struct bench_sample *out)
 {
+	const int64_t lines = MIN(b->serial - a->serial, LINES_MAX);
 	unsigned int i;
 
 	out->exits_known = a->exits_known && b->exits_known;
@@ -395,11 +396,13 @@ void bench_count_delta(const struct bench_counts *a, const struct bench_counts *
 		int64_t n = delta(exit_get(a, b->exit[i].reason), b->exit[i].count);
 
 		if (!strcmp(b->exit[i].reason, "pio"))
-			n = MAX(n - MIN(b->serial - a->serial, LINES_MAX), (int64_t)0);
+			n = MAX(n - lines, (int64_t)0);
 		(void)!bench_sample_exit(out, b->exit[i].reason, n);
 	}
 	out->interrupts = delta(a->interrupts, b->interrupts);
 	out->syscalls = delta(a->syscalls, b->syscalls);
+	if (out->syscalls >= 0) /* the way back from each of those accesses is one */
+		out->syscalls = MAX(out->syscalls - lines, (int64_t)0);
 	out->page_size = b->page_size;
 	/* A load that took none was not measured. */
 	out->instructions = delta(a->instructions, b->instructions) ?: BENCH_NONE;

@@ -195,7 +195,10 @@ static void wish_env(const struct bench_cfg *c, struct bench_result *r)
 	(void)!bench_env_str(r, "guest", c->on_linux ? "linux" : "payload");
 	(void)!bench_env_num(r, "guest-memory", (double)c->memory);
 	(void)!bench_env_str(r, "guest-page", "%s", c->page);
-	(void)!bench_env_num(r, "seconds", c->seconds);
+	if (c->ops)
+		(void)!bench_env_num(r, "operations", (double)c->ops);
+	else
+		(void)!bench_env_num(r, "seconds", c->seconds);
 	(void)!bench_env_num(r, "runs", c->runs);
 	(void)!bench_env_num(r, "queues", 1);
 	if (c->cpu >= 0)

@@ -101,8 +101,7 @@ static void topics_look(struct session *s)
 	for (t = 0; t < BENCH_TOPICS; t++)
 		if (s->cfg->topics & 1u << t && !s->cfg->only &&
 		    !loads_of(s->cfg, (enum bench_topic)t, loads))
-			(void)!bench_skip_add(s->result, bench_mode_name(BENCH_M_NONE),
-					      bench_vmm_name(BENCH_SLUICE), "",
+			(void)!bench_skip_add(s->result, "", "", "",
 					      "%s: --guest payload measures it, linux does not",
 					      bench_topic_name((enum bench_topic)t));
 }

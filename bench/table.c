@@ -86,6 +86,21 @@ static void print_test(const struct bench_result *r, const struct bench_test *t,
 	fprintf(f, "  %s\n", bench_verdict(r, t, text));
 }
 
+/* What it does not name is all there is of it. */
+static void print_skip(const struct bench_skip *k, FILE *f)
+{
+	const char *const words[] = { k->mode, k->vmm, k->test };
+	bool any = false;
+
+	fputs(" ", f);
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (*words[i])
+			fprintf(f, " %s", words[i]);
+		any |= *words[i];
+	}
+	fprintf(f, "%s %s\n", any ? ":" : "", k->reason);
+}
+
 void bench_table(const struct bench_result *r, unsigned int width, FILE *f)
 {
 	for (size_t i = 0; i < r->n_warning; i++)
@@ -96,6 +111,5 @@ void bench_table(const struct bench_result *r, unsigned int width, FILE *f)
 	if (r->n_skip)
 		fputs("\nNot run:\n", f);
 	for (size_t i = 0; i < r->n_skip; i++)
-		fprintf(f, "  %s %s%s%s: %s\n", r->skip[i].mode, r->skip[i].vmm,
-			*r->skip[i].test ? " " : "", r->skip[i].test, r->skip[i].reason);
+		print_skip(&r->skip[i], f);
 }

@@ -61,6 +61,14 @@ static void test_counts(void **state)
 	assert_int_equal(s->interrupts, 3);
 	assert_int_equal(s->syscalls, BENCH_NONE);
 	assert_int_equal(s->instructions, 6000);
+	/* 25 times back into the guest from its serial port */
+	c[0].syscalls = 10;
+	c[1].syscalls = 50;
+	bench_count_delta(&c[0], &c[1], s);
+	assert_int_equal(s->syscalls, 15);
+	c[1].syscalls = 20;
+	bench_count_delta(&c[0], &c[1], s);
+	assert_int_equal(s->syscalls, 0);
 	bench_result_free(&r);
 }
 

@@ -316,8 +316,12 @@ static void test_table(void **state)
 	char *wide, *narrow;
 
 	fill(&r, 5);
+	bench_skip_add(&r, "", "", "", "a whole topic");
+	bench_skip_add(&r, "virtio", "qemu", "net-tx", "no wire");
 	wide = table(&r, 0);
 	narrow = table(&r, 60);
+	assert_non_null(strstr(wide, "\n  vfio sluice: no VF\n  a whole topic\n"));
+	assert_non_null(strstr(wide, "\n  virtio qemu net-tx: no wire\n"));
 	assert_non_null(strstr(wide, "CPU/op"));
 	assert_null(strstr(wide, "instr/op")); /* nobody measured it */
 	assert_non_null(strstr(wide, "vfio sluice: no VF"));
