@@ -53,18 +53,26 @@ net_guest() {
 	END
 }
 
-# stuck NAME WHAT: what the machine's queues and its guest said last, so that a stream that stands can be told from
-# one whose guest is gone
+# moved NAME: what went through the queues so far, here or at the back end
+moved() {
+	lab_ctl "$1" stat --json | jq -c '.net_queues[]?, .exits.total'
+	[ -z "${LAB_BACKEND:-}" ] || lab_vhostd_ask ports --json | jq -c '.[] | [.port, .in, .out, .drops]'
+}
+
+# stuck NAME WHAT: what the machine and its guest said last, and what still moves, so that a stream that stands can be
+# told from a slow one, and from one whose guest is gone
 stuck() {
 	tail -n 5 "$LAB_WORK/$1.log"
 	lab_ctl "$1" ports
-	lab_ctl "$1" stat --json | jq -c '.net_queues[], .exits'
+	moved "$1"
+	sleep 2
+	moved "$1"
 	lab_fail "$2"
 }
 
-# connects as soon as the guest listens
-send() { lab_wait 60 timeout 60 bash -c "exec 3<>/dev/tcp/$2/5001 && cat $3 >&3" || stuck "$1" "no stream to $2"; }
-back() { lab_wait 60 timeout 60 bash -c "exec 3</dev/tcp/$2/5002 && cmp - $3 <&3" || stuck "$1" "the stream from $2 differs"; }
+# connects as soon as the guest listens; 64 MiB may take minutes on a busy host
+send() { lab_wait 240 timeout 240 bash -c "exec 3<>/dev/tcp/$2/5001 && cat $3 >&3" || stuck "$1" "no stream to $2"; }
+back() { lab_wait 240 timeout 240 bash -c "exec 3</dev/tcp/$2/5002 && cmp - $3 <&3" || stuck "$1" "the stream from $2 differs"; }
 
 # pings WHEN: each port answers
 pings() {
