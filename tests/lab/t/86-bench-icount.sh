@@ -74,8 +74,8 @@ least() { samples "$@" | sort -n | head -n 1; }
 # even MODE TEST: are its rounds alike? Those of a VF are so where L1's host has nothing else to do: while that sees to
 # the device, L1's clock goes on, and with it the timers of guest and L1
 even() {
-	local most=1.15
-	[ "$1" != vfio ] || most=2
+	local most=1.3
+	[ "$1" != vfio ] || most=4
 	samples "$@" | sort -n | awk -v m="$1 $2" -v most=$most '{ v[NR] = $1 } END {
 		printf "%-28s %d instructions an operation, %d to %d (%.1f %%)\n", m, v[int((NR + 1) / 2)], v[1], v[NR], 100 * (v[NR] / v[1] - 1)
 		exit !(NR >= 1 && v[1] > 1000 && v[NR] <= most * v[1])
