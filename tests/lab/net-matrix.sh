@@ -70,9 +70,24 @@ stuck() {
 	lab_fail "$2"
 }
 
-# connects as soon as the guest listens; 64 MiB may take minutes on a busy host
-send() { lab_wait 240 timeout 240 bash -c "exec 3<>/dev/tcp/$2/5001 && cat $3 >&3" || stuck "$1" "no stream to $2"; }
-back() { lab_wait 240 timeout 240 bash -c "exec 3</dev/tcp/$2/5002 && cmp - $3 <&3" || stuck "$1" "the stream from $2 differs"; }
+# stream COMMAND: again until it succeeds, which is as soon as the guest listens; not longer than the machine is there.
+# 64 MiB may take minutes on a busy host.
+stream() {
+	local end=$((SECONDS + 240)) pid
+	while [ $SECONDS -lt $end ] && kill -0 "$LAB_PID" 2>/dev/null; do
+		timeout $((end - SECONDS)) bash -c "$1" >/dev/null 2>&1 &
+		pid=$!
+		while kill -0 "$pid" 2>/dev/null && kill -0 "$LAB_PID" 2>/dev/null; do sleep 0.1; done
+		kill "$pid" 2>/dev/null
+		wait "$pid" && return
+		sleep 0.1
+	done
+	lab_in_vain "for a stream"
+	return 1
+}
+
+send() { stream "exec 3<>/dev/tcp/$2/5001 && cat $3 >&3" || stuck "$1" "no stream to $2"; }
+back() { stream "exec 3</dev/tcp/$2/5002 && cmp - $3 <&3" || stuck "$1" "the stream from $2 differs"; }
 
 # pings WHEN: each port answers
 pings() {
