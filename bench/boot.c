@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -37,6 +38,7 @@ struct talk {
 	struct bench_counts from, to;
 	char test[BENCH_NAME_SIZE];
 	bool hello, started, ran, ended;
+	bool wire_made; /* the wire's interface came with this boot */
 	struct bench_sample *sample;
 	struct bench_peer *peer;
 	struct err e;
@@ -107,7 +109,7 @@ static int peer_set(struct talk *t, enum bench_peer_kind kind, unsigned int size
 	t->peer = NULL;
 	if (!spec.ifname || kind == BENCH_PEER_NONE)
 		return 0;
-	spec.raise = spec.ifname == t->place.wire;
+	spec.raise = t->wire_made;
 	return bench_peer_start(b->sys, &spec, &t->peer, &t->e);
 }
 
@@ -409,6 +411,14 @@ static int turn(struct talk *t)
 	return -EIO;
 }
 
+/* An interface that somebody else made is not set up by us. */
+static bool wire_missing(const struct talk *t)
+{
+	const char *wire = bench_wire(t->b->cfg, &t->b->side, &t->place);
+
+	return wire && !if_nametoindex(wire);
+}
+
 int bench_boot(struct bench_boot *b, struct err *e)
 {
 	struct talk *t = calloc(1, sizeof(*t));
@@ -421,6 +431,7 @@ int bench_boot(struct bench_boot *b, struct err *e)
 	t->probe.n_perf = -1;
 	ret = place_make(&t->place, &t->e);
 	if (!ret) {
+		t->wire_made = wire_missing(t);
 		t->log = open(t->place.log, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 		ret = backend_start(t);
 	}
