@@ -282,20 +282,23 @@ static int on_line(void *arg, const char *line, size_t len)
 
 /* ---- the machine ---- */
 
-/* The last line of a child's errors, or nothing: it says what went wrong better than its status. */
+/* The last line of the children's that calls itself an error, or the last, or nothing: it says what
+ * went wrong better than a status. A backend goes on talking when its machine is gone.
+ */
 static void log_tail(struct talk *t)
 {
-	char buf[1024], *line;
+	char buf[4096], *line, *say = NULL, *save = NULL;
 	off_t end = lseek(t->log, 0, SEEK_END), at = MAX(end - (off_t)sizeof(buf) + 1, (off_t)0);
 	ssize_t n = pread(t->log, buf, sizeof(buf) - 1, at);
 
 	if (n <= 0)
 		return;
 	buf[n] = 0;
-	while (n && strchr("\r\n", buf[n - 1]))
-		buf[--n] = 0;
-	line = strrchr(buf, '\n');
-	err_append(&t->e, ": %.400s", line ? line + 1 : buf);
+	for (line = strtok_r(buf, "\r\n", &save); line; line = strtok_r(NULL, "\r\n", &save))
+		if (!say || strstr(line, "error: ") || !strstr(say, "error: "))
+			say = line;
+	if (say)
+		err_append(&t->e, ": %.400s", say);
 }
 
 static int place_make(struct bench_place *p, struct err *e)
